@@ -1,0 +1,56 @@
+"""The directive `{live}`: an interactive figure of `labutils.widgets` in a chapter.
+
+```{live} sampling_explorer
+temperature: 0.7
+top_p: 0.9
+```
+
+The argument names a function of `labutils.widgets`; the body, if any, is YAML with its keyword arguments. The HTML is
+the one that the same call shows in a notebook, so a figure has one source. It is built without torch.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import yaml
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+LABUTILS = Path(__file__).resolve().parent.parent / "labutils"
+
+
+def _widgets():
+    """Load the figures' module from the checkout: the book is built where labutils need not be installed."""
+    spec = importlib.util.spec_from_file_location("live_figure_widgets", LABUTILS / "widgets.py")
+    assert spec and spec.loader, "labutils/widgets.py is missing"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class LiveDirective(SphinxDirective):
+    """Put an interactive figure into the page as raw HTML; other formats leave it out."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Call the named function with the arguments of the body."""
+        name = self.arguments[0]
+        figure = getattr(_widgets(), name, None)
+        if not callable(figure):
+            raise self.error(f"labutils/widgets.py has no figure {name!r}.")
+        try:
+            live = figure(**(yaml.safe_load("\n".join(self.content)) or {}))
+        except (TypeError, ValueError, yaml.YAMLError) as error:
+            raise self.error(f"The figure {name!r} cannot be drawn: {error}") from error
+        for path in (LABUTILS / "widgets.py", LABUTILS / live.module):
+            self.env.note_dependency(str(path))
+        return [nodes.raw("", live._repr_html_(), format="html")]
+
+
+def setup(app: Sphinx) -> dict:
+    """Register the directive."""
+    app.add_directive("live", LiveDirective)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
