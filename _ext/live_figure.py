@@ -9,7 +9,8 @@ The argument names a function of `labutils.widgets`; the body, if any, is YAML w
 the one that the same call shows in a notebook, so a figure has one source. It is built without torch.
 """
 
-import importlib.util
+import importlib
+import sys
 from pathlib import Path
 
 import yaml
@@ -17,16 +18,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-LABUTILS = Path(__file__).resolve().parent.parent / "labutils"
-
-
-def _widgets():
-    """Load the figures' module from the checkout: the book is built where labutils need not be installed."""
-    spec = importlib.util.spec_from_file_location("live_figure_widgets", LABUTILS / "widgets.py")
-    assert spec and spec.loader, "labutils/widgets.py is missing"
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the book is built from a checkout in which labutils need not be installed
+widgets = importlib.import_module("labutils.widgets")
 
 
 class LiveDirective(SphinxDirective):
@@ -38,15 +32,12 @@ class LiveDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Call the named function with the arguments of the body."""
         name = self.arguments[0]
-        figure = getattr(_widgets(), name, None)
-        if not callable(figure):
-            raise self.error(f"labutils/widgets.py has no figure {name!r}.")
         try:
-            live = figure(**(yaml.safe_load("\n".join(self.content)) or {}))
-        except (TypeError, ValueError, yaml.YAMLError) as error:
+            live = getattr(widgets, name)(**(yaml.safe_load("\n".join(self.content)) or {}))
+        except (AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
             raise self.error(f"The figure {name!r} cannot be drawn: {error}") from error
-        for path in (LABUTILS / "widgets.py", LABUTILS / live.module):
-            self.env.note_dependency(str(path))
+        for source in ("widgets.py", live.module):
+            self.env.note_dependency(str(ROOT / "labutils" / source))
         return [nodes.raw("", live._repr_html_(), format="html")]
 
 
