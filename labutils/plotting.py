@@ -1,0 +1,86 @@
+"""Figures of the labs: each function draws arrays and returns the Axes.
+
+Backgrounds are transparent and text is mid-grey, so that a figure reads on a light and on a dark page. Colours are the
+eight of Okabe and Ito, which readers with any colour vision can tell apart; markers repeat what the colours say.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+INK = "#808080"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP"
+STYLE = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "font.size": 11,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
+def _axes(width: float, height: float) -> Axes:
+    with plt.rc_context(STYLE):
+        return plt.figure(figsize=(width, height)).subplots()
+
+
+def bars(values: Mapping[str, Sequence[float]], names: Sequence[str], *, unit: str) -> Axes:
+    """Horizontal bars: one group a name, in each group one bar for each series in `values`."""
+    ax = _axes(5.6, 0.7 + 0.22 * len(names) * max(2, len(values)))
+    thickness = 0.8 / len(values)
+    for i, (series, lengths) in enumerate(values.items()):
+        places = [row + (i - (len(values) - 1) / 2) * thickness for row in range(len(names))]
+        drawn = ax.barh(places, lengths, height=thickness * 0.9, color=COLOURS[i], label=series)
+        ax.bar_label(drawn, fmt="%.3f", padding=3, color=INK, fontsize=9)
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.margins(x=0.15)
+    ax.set_xlabel(unit)
+    if len(values) > 1:
+        ax.legend(loc="lower right", labelcolor=INK)
+    return ax
+
+
+def curves(
+    x: Sequence[float], values: Mapping[str, Sequence[float]], *, xlabel: str, ylabel: str, log_x: bool = False
+) -> Axes:
+    """Lines over a common x, named at their right ends and told apart by colour and marker."""
+    ax = _axes(5.6, 3.4)
+    for i, (name, y) in enumerate(values.items()):
+        every = max(1, len(x) // 8)
+        ax.plot(x, y, color=COLOURS[i], marker=MARKERS[i], markevery=every, markersize=5, label=name)
+    if log_x:
+        ax.set_xscale("log")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if len(values) > 1:
+        ax.legend(labelcolor=INK)
+    return ax
+
+
+def plane(points: Mapping[str, tuple[float, float]], families: Mapping[str, str], *, xlabel: str, ylabel: str) -> Axes:
+    """Named points in a plane; `families` maps each name to the family that gives it a colour and a marker."""
+    ax = _axes(5.6, 4.2)
+    kinds = list(dict.fromkeys(families.values()))
+    for i, kind in enumerate(kinds):
+        members = [name for name in points if families[name] == kind]
+        xs, ys = zip(*(points[name] for name in members), strict=True)
+        ax.scatter(xs, ys, color=COLOURS[i], marker=MARKERS[i], s=42, label=kind, zorder=2)
+        for name in members:
+            ax.annotate(name, points[name], textcoords="offset points", xytext=(6, 4), fontsize=9, color=INK)
+    ax.margins(0.12)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.legend(labelcolor=INK)
+    return ax
