@@ -25,7 +25,9 @@ def test_bars_draw_each_value_at_its_length_and_print_it():
 
 
 def test_curves_differ_by_colour_and_by_marker():
-    ax = plotting.curves([1, 2, 3], {"a": [1, 2, 3], "b": [3, 2, 1]}, xlabel="T", ylabel="nats", log_x=True)
+    ax = plotting.curves(
+        [1.0, 2.0, 3.0], {"a": [1.0, 2.0, 3.0], "b": [3.0, 2.0, 1.0]}, xlabel="T", ylabel="nats", log_x=True
+    )
     first, second = ax.lines
     assert list(second.get_ydata()) == [3, 2, 1]
     assert first.get_color() != second.get_color()
