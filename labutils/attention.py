@@ -35,7 +35,8 @@ def scaled_dot_scores(
     query: Float[Tensor, "*#batch queries d_key"], key: Float[Tensor, "*#batch keys d_key"]
 ) -> Float[Tensor, "*#batch queries keys"]:
     """How well each query fits each key: q·k / √d_key [vaswani2017attention]."""
-    return torch.einsum("...qd,...kd->...qk", query, key) / math.sqrt(query.shape[-1])
+    # The division comes first because the queries are fewer numbers than the scores.
+    return torch.einsum("...qd,...kd->...qk", query / math.sqrt(query.shape[-1]), key)
 
 
 def attention_weights(
@@ -47,9 +48,9 @@ def attention_weights(
     """
     if mask is None:
         return scores.softmax(-1)
-    hidden = ~mask
-    # The second fill turns the 0/0 of a fully masked row into zeros, in the gradient too.
-    return scores.masked_fill(hidden, -torch.inf).softmax(-1).masked_fill(hidden, 0.0)
+    weights = torch.where(mask, scores, torch.finfo(scores.dtype).min).softmax(-1)
+    # In a fully masked row all scores are now equal, and so are the weights.
+    return weights * mask.any(-1, keepdim=True)
 
 
 def attention(

@@ -109,7 +109,9 @@ def test_a_rope_layer_equals_rotation_of_complex_numbers():
     """The paper's own form: a pair of axes is a complex number, and position t multiplies it by exp(i t angle)."""
     model, tokens = decoder(n_layers=1), random_tokens()
     block, positions = model.blocks[0], torch.arange(SEQ, dtype=torch.float64)
-    turn = torch.polar(torch.ones(SEQ, 2, dtype=torch.float64), positions[:, None] * torch.tensor([1.0, 0.01]))
+    turn = torch.polar(
+        torch.ones(SEQ, 2, dtype=torch.float64), positions[:, None] * torch.tensor([1, 0.01], dtype=torch.float64)
+    )
     x = model.embedding(tokens)
     normed = block.attention_norm(x)
     heads = []
