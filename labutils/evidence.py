@@ -57,7 +57,7 @@ class Evidence:
         """Whether the value lies in its range; an exact number must agree to 9 digits."""
         if self.exact:
             return math.isclose(self.value, self.low, rel_tol=1e-9, abs_tol=1e-12)
-        return self.low <= self.value <= self.high
+        return math.isfinite(self.value) and self.low <= self.value <= self.high
 
     @property
     def number(self) -> str:
@@ -100,7 +100,7 @@ def measure(
     end, and the same number twice for an exact result (compared to 9 digits). `name` tells several numbers of one claim
     apart. `digits` is the number of significant digits shown.
 
-    Raises OutOfRange if the value lies outside the range or is NaN, and ValueError if the range or a name is unusable.
+    Raises OutOfRange if the value lies outside the range or is not finite, and ValueError if the range or a name is unusable.
     """
     name = claim if name is None else name
     low, high = _checked_range(between)

@@ -1,0 +1,507 @@
+"""Build the labs' notebooks from their sources, and check that they still agree.
+
+    python tools/labs.py build [12 ...]    write and run the notebooks of these labs, or of all
+    python tools/labs.py check             fail if a notebook differs from its source, or a lab breaks a rule
+
+A source is labs/NN_name.py in the percent format. From it come the learner's copy labs/NN_name.ipynb, whose exercises
+are not written yet, and labs/solutions/NN_name.ipynb. Both are run in an empty folder, as Colab would, and then freed
+of everything that changes from run to run, so that building twice gives the same bytes.
+"""
+
+import argparse
+import ast
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jupytext
+import nbformat
+from course import ROOT, Course, read_course
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+Version = Literal["learner", "solution"]
+
+MAX_LINES = 15
+EXERCISES = range(3, 7)
+STUB = 'raise NotImplementedError("not written yet")'
+SECONDS = 600  # a cell that takes longer hangs
+
+# What Colab lacks and labutils needs; small packages of pure Python.
+HELPERS = {"jaxtyping": "jaxtyping", "wadler_lindig": "wadler-lindig"}
+ON_DEMAND = {"bertviz": "bertviz"}
+
+SETUP = """\
+# Setup: run me first. I fetch the course's helpers where they are missing, and touch nothing else.
+import importlib.util
+import os
+import subprocess
+import sys
+
+wheel = os.environ.get("LABUTILS_WHEEL", "{wheel}")
+helpers = {{"labutils": wheel, {helpers}}}
+missing = [source for module, source in helpers.items() if importlib.util.find_spec(module) is None]
+if missing:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    result = subprocess.run([*pip, *missing], capture_output=True, text=True)
+    if result.returncode:
+        class SetupError(Exception):
+            def _render_traceback_(self):  # the sentence alone, without a traceback
+                return [str(self)]
+
+        said = result.stderr.strip().rpartition("\\n")[2]
+        raise SetupError(f"The course's helpers could not be installed; is this machine online? pip says: {{said}}")
+    importlib.invalidate_caches()
+
+import labutils
+
+labutils.ready("{version}")
+"""
+
+BADGE = (
+    '<a href="{url}" target="_parent"><img src="https://colab.research.google.com/assets/colab-badge.svg" '
+    'alt="Open In Colab"/></a>'
+)
+
+
+class LabError(Exception):
+    """What is wrong with a lab, in sentences for its author."""
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """A change of a cell after which the range of the number `key` must refuse."""
+
+    key: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a source; `number` counts the cells of the notebooks from 1."""
+
+    number: int
+    kind: Literal["markdown", "code", "setup", "exercise"]
+    source: str
+    tags: tuple[str, ...] = ()
+    sabotages: tuple[Sabotage, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The cell in words, for messages."""
+        first = next((line for line in self.source.splitlines() if line.strip()), "empty")
+        return f"cell {self.number} ({first[:50]!r})"
+
+    @property
+    def exercise(self) -> str:
+        """The name of the function that the learner writes."""
+        return next(node.name for node in ast.parse(self.source).body if isinstance(node, ast.FunctionDef))
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A source, read and split into cells."""
+
+    path: Path
+    cells: tuple[Cell, ...]
+    gpu: bool
+
+    @property
+    def number(self) -> str:
+        """Its two digits, such as "12"."""
+        return self.path.name[:2]
+
+    def notebook(self, version: Version) -> Path:
+        """Where a version of the notebook lies."""
+        folder = self.path.parent if version == "learner" else self.path.parent / "solutions"
+        return folder / f"{self.path.stem}.ipynb"
+
+
+# --------------------------------------------------------------------------------------------------- reading a source
+
+
+def read_lab(path: Path) -> Lab:
+    """Split a source into cells. Raises LabError if it does not follow the format."""
+    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+    # The badge that the build adds is the first cell of the notebooks.
+    cells = tuple(_read_cell(path, number, cell) for number, cell in enumerate(notebook.cells, start=2))
+    return Lab(path, cells, gpu=notebook.metadata.get("accelerator") == "GPU")
+
+
+def _read_cell(path: Path, number: int, cell: NotebookNode) -> Cell:
+    tags = tuple(cell.metadata.get("tags", ()))
+    if cell.cell_type == "markdown":
+        return Cell(number, "markdown", cell.source, tags)
+    kind = cell.metadata.get("title", "code")
+    if cell.cell_type != "code" or kind not in ("code", "setup", "exercise"):
+        raise LabError(
+            f"{path}: cell {number} is marked {kind!r}. A cell is '# %%', '# %% [markdown]', '# %% setup' or "
+            f"'# %% exercise'."
+        )
+    lines = cell.source.splitlines()
+    marked = [line for line in lines if line.startswith("# sabotage:")]
+    source = "\n".join(line for line in lines if line not in marked).strip("\n")
+    sabotages = tuple(_read_sabotage(path, number, line, source) for line in marked)
+    result = Cell(number, kind, source, tags, sabotages)
+    if kind == "exercise":
+        _check_exercise(path, result)
+    return result
+
+
+def _read_sabotage(path: Path, number: int, line: str, source: str) -> Sabotage:
+    found = re.fullmatch(r"# sabotage: (\S+): (.+?) =>(?: (.*))?", line)
+    if found is None:
+        raise LabError(f"{path}: cell {number}: write a sabotage as '# sabotage: CLAIM: OLD => NEW', not {line!r}.")
+    if source.count(found[2]) != 1:
+        raise LabError(f"{path}: cell {number}: the sabotage's {found[2]!r} must occur once in the cell.")
+    return Sabotage(found[1], found[2], found[3] or "")
+
+
+def _check_exercise(path: Path, cell: Cell) -> None:
+    try:
+        body = ast.parse(cell.source).body
+    except SyntaxError as error:
+        raise LabError(f"{path}: {cell.place}: {error}.") from None
+    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+    if len(functions) != 1 or ast.get_docstring(functions[0]) is None:
+        raise LabError(f"{path}: {cell.place}: an exercise is one function with a docstring.")
+    name = functions[0].name
+    if ast.unparse(body[-1]) != f"check({name!r}, {name})":
+        raise LabError(f'{path}: {cell.place}: an exercise ends in check("{name}", {name}).')
+    if [line.strip() for line in cell.source.splitlines() if "### " in line] != [
+        "### BEGIN SOLUTION",
+        "### END SOLUTION",
+    ]:
+        raise LabError(f"{path}: {cell.place}: put the solution between ### BEGIN SOLUTION and ### END SOLUTION.")
+
+
+# ------------------------------------------------------------------------------------------------ making the notebooks
+
+
+def make_notebook(lab: Lab, version: Version, course: Course) -> NotebookNode:
+    """A version of the notebook, not yet run: the cells, their ids and all metadata follow from the source alone."""
+    path = f"labs/{lab.path.stem}.ipynb"
+    badge = nbformat.v4.new_markdown_cell(
+        BADGE.format(url=course.colab(path)),
+        id="view-in-github",
+        # Colab puts its own badge here on saving, unless it finds one; the site has its own launch buttons.
+        metadata={"colab_type": "text", "id": "view-in-github", "tags": ["remove-cell"]},
+    )
+    cells, taken = [badge], {"view-in-github"}
+    for cell in lab.cells:
+        name = _cell_id(cell)
+        while name in taken:
+            name = _another(name)
+        taken.add(name)
+        new = nbformat.v4.new_markdown_cell if cell.kind == "markdown" else nbformat.v4.new_code_cell
+        tags = ["hide-input"] if cell.kind == "setup" else list(cell.tags)
+        cells.append(new(_source(lab, cell, version, course), id=name, metadata={"tags": tags} if tags else {}))
+
+    metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+        "labutils": {"lab": lab.number, "version": version},
+    }
+    if lab.gpu:
+        metadata |= {"accelerator": "GPU", "colab": {"gpuType": "T4"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def _cell_id(cell: Cell) -> str:
+    match cell.kind:
+        case "setup":
+            return "setup"
+        case "exercise":
+            return f"exercise-{cell.exercise}"
+        case kind:
+            return hashlib.sha256(f"{kind}\n{cell.source}".encode()).hexdigest()[:12]
+
+
+def _another(name: str) -> str:
+    """The id for a cell that reads exactly like an earlier one."""
+    base, _, count = name.partition("-again-")
+    return f"{base}-again-{int(count or 1) + 1}"
+
+
+def _source(lab: Lab, cell: Cell, version: Version, course: Course) -> str:
+    match cell.kind:
+        case "setup":
+            return setup_cell(lab, course)
+        case "exercise":
+            return stub(cell.source) if version == "learner" else unmarked(cell.source)
+    return cell.source
+
+
+def setup_cell(lab: Lab, course: Course) -> str:
+    """The code that installs labutils where it is missing, for the packages that this lab uses."""
+    used = {module: package for module, package in ON_DEMAND.items() if _imports(lab, module)}
+    pinned = {module: f"{package}=={course.pins[package]}" for module, package in (HELPERS | used).items()}
+    helpers = ", ".join(f'"{module}": "{requirement}"' for module, requirement in pinned.items())
+    return SETUP.format(wheel=course.wheel, helpers=helpers, version=course.version).rstrip()
+
+
+def _imports(lab: Lab, module: str) -> bool:
+    pattern = re.compile(rf"^\s*(import|from) {module}\b", re.MULTILINE)
+    return any(cell.kind == "code" and pattern.search(cell.source) for cell in lab.cells)
+
+
+def stub(source: str) -> str:
+    """An exercise as the learner gets it: the solution gives way to a line that says that it is missing."""
+    return re.sub(
+        r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION$", rf"\1{STUB}", source, flags=re.MULTILINE | re.DOTALL
+    )
+
+
+def unmarked(source: str) -> str:
+    """An exercise with its solution, without the marks around it."""
+    return re.sub(r"^ *### (BEGIN|END) SOLUTION\n", "", source, flags=re.MULTILINE)
+
+
+# ------------------------------------------------------------------------------------------------------------- running
+
+
+def run(notebook: NotebookNode, name: str) -> None:
+    """Run a notebook in an empty folder, offline and in the cpu profile, and keep only what is the same each time.
+
+    Raises LabError if a cell fails, writes to stderr or leaves a file behind.
+    """
+    with tempfile.TemporaryDirectory(prefix="lab-") as temporary:
+        home = Path(temporary, "home")
+        empty = Path(temporary, "content")
+        home.mkdir()
+        empty.mkdir()
+        env = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+        env |= {"IPYTHONDIR": str(home), "HF_HUB_OFFLINE": "1", "LABUTILS_PROFILE": "cpu"}
+        client = NotebookClient(
+            notebook, timeout=SECONDS, record_timing=False, resources={"metadata": {"path": str(empty)}}
+        )
+        try:
+            client.execute(env=env)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            raise LabError(_failure(notebook, name, error)) from None
+        if left := sorted(path.name for path in empty.iterdir()):
+            raise LabError(
+                f"{name}: leaves {', '.join(left)} behind in the learner's folder. A lab writes no files there."
+            )
+    normalize(notebook)
+    if problems := [f"{name}: {problem}" for problem in output_problems(notebook)]:
+        raise LabError("\n".join(problems))
+
+
+def _failure(notebook: NotebookNode, name: str, error: Exception) -> str:
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", ()):
+            if output.output_type == "error":
+                return f"{name}: cell {number} fails with {output.ename}: {output.evalue}\n\n{cell.source}\n"
+    return f"{name}: {type(error).__name__}: {error}"
+
+
+def normalize(notebook: NotebookNode) -> None:
+    """Take out what changes from run to run: counts are renumbered, streams merged, widgets' random ids dropped."""
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.language_info = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, start=1):
+        cell.execution_count = count
+        outputs: list[NotebookNode] = []
+        for output in cell.outputs:
+            before = outputs[-1] if outputs else {}
+            if output.output_type == "stream" and before.get("name") == output.name:
+                outputs[-1].text += output.text
+                continue
+            if output.output_type == "execute_result":
+                output.execution_count = count
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+            outputs.append(output)
+        cell.outputs = outputs
+
+
+def output_problems(notebook: NotebookNode) -> list[str]:
+    """What must not be in a stored output: errors, stderr, numbers that pretend to be measured, memory addresses."""
+    problems = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", ()):
+            text = output.get("text") or output.get("data", {}).get("text/plain", "")
+            if output.output_type == "error":
+                problems.append(f"cell {number} fails with {output.ename}: {output.evalue}")
+            elif output.get("name") == "stderr":
+                problems.append(
+                    f"cell {number} writes to stderr, which differs from machine to machine: {text.strip()!r}"
+                )
+            elif "≈" in text and "evidence" not in output.get("metadata", {}):
+                problems.append(
+                    f"cell {number} prints ≈ by itself, and such a number is never compared: use measure()."
+                )
+            elif address := re.search(r"\bat 0x[0-9a-f]{6,}", text):
+                problems.append(f"cell {number} prints a memory address ({address[0]}), another one in every run.")
+    return problems
+
+
+def to_text(notebook: NotebookNode) -> str:
+    """The bytes of the file."""
+    return nbformat.writes(notebook).rstrip() + "\n"
+
+
+# ------------------------------------------------------------------------------------------------------------ checking
+
+
+def lint(lab: Lab) -> list[str]:
+    """The rules of a lab that its source alone can break."""
+    problems = []
+    for cell in lab.cells:
+        lines = sum(bool(line.strip()) for line in cell.source.splitlines())
+        if cell.kind == "code" and lines > MAX_LINES:
+            problems.append(f"{cell.place} has {lines} lines; a cell has at most {MAX_LINES}: one idea.")
+        exempt = [tag for tag in cell.tags if tag.startswith("nbval-") or tag == "raises-exception"]
+        if cell.kind != "markdown" and (exempt or re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.source)):
+            problems.append(f"{cell.place} is exempt from comparison; print its numbers with measure() instead.")
+        if cell.kind == "markdown" and re.search(r"!\[[^\]]*\]\(|<img\b", cell.source):
+            problems.append(f"{cell.place} holds an image, which Colab does not find; a lab draws its figures.")
+    return problems + _lint_order(lab)
+
+
+def _lint_order(lab: Lab) -> list[str]:
+    """A lab has its parts in their order: its aims, setup, exercises, a real model, what was shown, what is next."""
+    problems = []
+    first = lab.cells[0] if lab.cells else None
+    if first is None or first.kind != "markdown" or not first.source.startswith("# "):
+        problems.append("the first cell must be text that starts with the title, '# Title'.")
+    setups = [cell.number for cell in lab.cells if cell.kind == "setup"]
+    if len(setups) != 1:
+        return [*problems, f"there must be one '# %% setup' cell, not {len(setups)}."]
+
+    before = "\n".join(cell.source for cell in lab.cells if cell.number < setups[0])
+    for phrase, meaning in {
+        "what you will measure": "what you will measure",
+        "two cores": "the time on two cores",
+        "T4": "the time on a T4",
+        "ledger": "the claims it settles, with links to the ledger",
+    }.items():
+        if phrase.lower() not in before.lower():
+            problems.append(f"the cells before the setup must say {meaning} ({phrase!r}).")
+
+    exercises = [cell.number for cell in lab.cells if cell.kind == "exercise"]
+    if len(exercises) not in EXERCISES:
+        problems.append(f"a lab has {EXERCISES[0]} to {EXERCISES[-1]} exercises, not {len(exercises)}.")
+    last = max([setups[0], *exercises])
+    for title in ("With a real model", "What you have shown", "Where to go next"):
+        pattern = re.compile(rf"^##+ {title}", re.MULTILINE | re.IGNORECASE)
+        here = [cell.number for cell in lab.cells if cell.kind == "markdown" and pattern.search(cell.source)]
+        if not here or here[0] < last:
+            problems.append(
+                f"after the exercises there must be '## With a real model', '## What you have shown' and "
+                f"'## Where to go next', in this order; {title!r} is missing or too early."
+            )
+            break
+        last = here[0]
+    return problems
+
+
+def drift(lab: Lab, version: Version, course: Course) -> list[str]:
+    """Where a stored notebook differs from what its source says, outputs aside (nbval compares those)."""
+    path = lab.notebook(version)
+    mend = f"Mend it with: .venv/bin/python tools/labs.py build {lab.number}"
+    if not path.exists():
+        return [f"{path}: missing. {mend}"]
+    try:
+        stored = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except ValueError as error:
+        return [f"{path}: not a notebook ({error}). {mend}"]
+    wanted = make_notebook(lab, version, course)
+    for number, cell in enumerate(wanted.cells, start=1):
+        if number > len(stored.cells):
+            return [f"{path}: ends before cell {number} of {lab.path.name}. {mend}"]
+        for part in ("source", "cell_type", "id", "metadata"):
+            if cell.get(part) != stored.cells[number - 1].get(part):
+                return [f"{path}: the {part} of cell {number} differs from {lab.path.name}. {mend}"]
+    if len(stored.cells) > len(wanted.cells):
+        return [f"{path}: cell {len(wanted.cells) + 1} is not in {lab.path.name}. {mend}"]
+    if (stored.metadata, stored.nbformat, stored.nbformat_minor) != (
+        wanted.metadata,
+        wanted.nbformat,
+        wanted.nbformat_minor,
+    ):
+        return [f"{path}: its metadata differs from what the build writes. {mend}"]
+    counts = [cell.execution_count for cell in stored.cells if cell.cell_type == "code"]
+    if counts != list(range(1, len(counts) + 1)):
+        return [f"{path}: its cells were not run from first to last. {mend}"]
+    return [f"{path}: {problem} {mend}" for problem in output_problems(stored)]
+
+
+# ------------------------------------------------------------------------------------------------------------ commands
+
+
+def sources(folder: Path) -> list[Path]:
+    """The labs of a folder, in their order."""
+    return sorted(folder.glob("[0-9][0-9]_*.py"))
+
+
+def build(folder: Path, course: Course, numbers: list[str]) -> None:
+    """Write and run both notebooks of each lab. Raises LabError on the first lab that breaks a rule or fails."""
+    paths = [path for path in sources(folder) if not numbers or path.name[:2] in numbers]
+    if unknown := set(numbers) - {path.name[:2] for path in paths}:
+        raise LabError(f"There is no lab {', '.join(sorted(unknown))} in {folder}. Give two digits, such as 12.")
+    for lab in map(read_lab, paths):
+        if problems := lint(lab):
+            raise LabError("\n".join(f"{lab.path}: {problem}" for problem in problems))
+        for version in ("learner", "solution"):
+            path = lab.notebook(version)
+            start = time.perf_counter()
+            notebook = make_notebook(lab, version, course)
+            run(notebook, str(path))
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(to_text(notebook), encoding="utf-8")
+            print(f"{path}  {time.perf_counter() - start:.1f} s", flush=True)
+
+
+def check(folder: Path, course: Course) -> list[str]:
+    """Every disagreement between sources and notebooks, and every broken rule, as sentences."""
+    problems = []
+    known = set()
+    for path in sources(folder):
+        try:
+            lab = read_lab(path)
+        except LabError as error:
+            problems.append(str(error))
+            known |= {f"{path.stem}.ipynb"}
+            continue
+        known |= {f"{path.stem}.ipynb"}
+        problems += [f"{path}: {problem}" for problem in lint(lab)]
+        problems += drift(lab, "learner", course) + drift(lab, "solution", course)
+    for path in sorted([*folder.glob("*.ipynb"), *folder.glob("solutions/*.ipynb")]):
+        if path.name not in known:
+            problems.append(f"{path}: has no source. Write labs/{path.stem}.py or remove it.")
+    return problems
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Build the labs' notebooks from their sources, or check them.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    build_command = commands.add_parser("build", help="write and run the notebooks")
+    build_command.add_argument("labs", nargs="*", metavar="NN", help="two digits; all labs if none is given")
+    commands.add_parser("check", help="fail if a notebook differs from its source")
+    arguments = parser.parse_args()
+    os.chdir(ROOT)
+    folder, course = Path("labs"), read_course()
+    if arguments.command == "build":
+        try:
+            build(folder, course, arguments.labs)
+        except LabError as error:
+            sys.exit(str(error))
+    elif problems := check(folder, course):
+        sys.exit("\n".join(problems))
+    else:
+        print(f"{len(sources(folder))} labs agree with their notebooks.")
+
+
+if __name__ == "__main__":
+    main()
