@@ -9,8 +9,6 @@ The argument names a function of `labutils.widgets`; the body, if any, is YAML w
 the one that the same call shows in a notebook, so a figure has one source. It is built without torch.
 """
 
-import importlib
-import sys
 from pathlib import Path
 
 import yaml
@@ -18,9 +16,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # the book is built from a checkout in which labutils need not be installed
-widgets = importlib.import_module("labutils.widgets")
+from labutils import widgets
+
+LABUTILS = Path(widgets.__file__).parent
 
 
 class LiveDirective(SphinxDirective):
@@ -37,11 +35,11 @@ class LiveDirective(SphinxDirective):
         except (AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
             raise self.error(f"The figure {name!r} cannot be drawn: {error}") from error
         for source in ("widgets.py", live.module):
-            self.env.note_dependency(str(ROOT / "labutils" / source))
+            self.env.note_dependency(str(LABUTILS / source))
         return [nodes.raw("", live._repr_html_(), format="html")]
 
 
 def setup(app: Sphinx) -> dict:
     """Register the directive."""
     app.add_directive("live", LiveDirective)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

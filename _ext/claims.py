@@ -1,0 +1,112 @@
+"""The course as data, for the site and its tests: chapters, labs, the ledger's items, and the evidence that labs left."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from labutils.evidence import Evidence, collect
+
+ROOT = Path(__file__).resolve().parent.parent
+LEDGER_FILE = ROOT / "chapters" / "claims.yml"
+LEDGER_PAGE = "chapters/ledger"
+
+CHAPTERS = {
+    "01_llms": "Language models",
+    "02_pretraining": "Pre-training",
+    "03_attention": "Attention",
+    "04_prompting": "Prompting",
+    "05_sampling": "Sampling",
+    "06_synthetic_data": "Synthetic data",
+}
+
+LABS = {
+    "01": ("prompt_to_completion", "01_llms"),
+    "02": ("foundation_and_traditional", "01_llms"),
+    "03": ("data_for_pretraining", "02_pretraining"),
+    "04": ("causal_lm", "02_pretraining"),
+    "05": ("masked_lm", "02_pretraining"),
+    "06": ("span_and_contrastive", "02_pretraining"),
+    "07": ("attention_scores", "03_attention"),
+    "08": ("heads_and_cache", "03_attention"),
+    "09": ("order_and_depth", "03_attention"),
+    "10": ("in_context_learning", "04_prompting"),
+    "11": ("chain_of_thought", "04_prompting"),
+    "12": ("decoding", "05_sampling"),
+    "13": ("responses_and_backtranslation", "06_synthetic_data"),
+    "14": ("preferences", "06_synthetic_data"),
+}
+"""Number of the lab: its name, and the chapter it belongs to."""
+
+VERDICTS = {
+    "holds": "holds",
+    "holds-with-caveat": "holds, with a caveat",
+    "imprecise": "imprecise",
+    "outdated": "outdated",
+    "wrong": "wrong",
+    "missing": "missing",
+}
+"""Verdict: how it is written on a page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One item of the ledger: what the notes say, the verdict on it, and where the course treats it."""
+
+    id: str
+    section: str
+    claim: str
+    verdict: str
+    correct: str
+    sources: tuple[str, ...]
+    show: str
+    chapter: str
+    lab: str
+
+    @property
+    def text_only(self) -> bool:
+        """Whether no measurement can settle the item, because it is a name, a date, a link or a definition."""
+        return self.show.startswith("Text only")
+
+    @property
+    def reason(self) -> str:
+        """Why an item that is text only cannot be measured, such as "date and authorship"."""
+        return self.show.removeprefix("Text only").split(";")[0].strip(" :.") if self.text_only else ""
+
+
+def read_ledger(path: Path = LEDGER_FILE) -> dict[str, Claim]:
+    """The items of the ledger by id, in the order of the file. Raises ValueError if an item is unusable."""
+    items = {}
+    for item in yaml.safe_load(path.read_text(encoding="utf-8")):
+        try:
+            home = item.pop("home")
+            claim = Claim(**item | {"sources": tuple(item["sources"])}, chapter=home["chapter"], lab=home["lab"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path.name}, item {item.get('id', item)}: {error} (see the head of the file).") from None
+        if claim.verdict not in VERDICTS:
+            raise ValueError(f"{path.name}, item {claim.id}: {claim.verdict!r} is no verdict. Use one of {list(VERDICTS)}.")
+        if claim.id in items:
+            raise ValueError(f"{path.name}: two items have the id {claim.id}.")
+        items[claim.id] = claim
+    return items
+
+
+def lab_notebooks() -> list[Path]:
+    """The learners' notebooks that exist: the pages of the labs, and the source of the numbers on all other pages."""
+    return [path for number, (name, _) in LABS.items() if (path := ROOT / "labs" / f"{number}_{name}.ipynb").exists()]
+
+
+def read_evidence() -> dict[str, Evidence]:
+    """What the labs measured, by key ("claim" or "claim/name")."""
+    return {record.key: record for record in collect(lab_notebooks())}
+
+
+def anchor(key: str) -> str:
+    """The HTML id of the cell that recorded the evidence of this key."""
+    return "evidence-" + key.replace("/", "--")
+
+
+def with_unit(record: Evidence) -> str:
+    """The number as the prose shows it, with its unit; a no-break space keeps the two on one line."""
+    unit = record.unit if record.unit == "%" else f"\N{NO-BREAK SPACE}{record.unit}"
+    return record.number + (unit if record.unit else "")

@@ -1,0 +1,141 @@
+"""Numbers and claims in the prose: the roles {measured} and {claim}, the directive {errata}, and what they link to.
+
+- {measured}`claim` or {measured}`claim/name` shows a number that a lab measured, and links to the cell that measured it.
+- {claim}`claim` names an item of the ledger with its verdict, and links to it.
+- {errata} claim [claim ...] opens a box: the verdict, what the notes say, and then the text that the author writes.
+
+An id that does not exist, or a number that no lab has measured, is a warning, which fails the build.
+"""
+
+import json
+from collections import defaultdict
+
+from docutils import nodes
+from docutils.nodes import Node, system_message
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.nodes import make_refnode
+
+from _ext.claims import (
+    LEDGER_FILE,
+    LEDGER_PAGE,
+    ROOT,
+    VERDICTS,
+    Claim,
+    Evidence,
+    anchor,
+    lab_notebooks,
+    read_evidence,
+    read_ledger,
+    with_unit,
+)
+
+log = logging.getLogger(__name__)
+
+
+def badge(verdict: str) -> nodes.inline:
+    return nodes.inline("", VERDICTS[verdict], classes=["verdict", f"verdict-{verdict}"])
+
+
+def link(env: BuildEnvironment, page: str, target: str, title: str, *children: Node, classes: list[str]) -> pending_xref:
+    """A link to an id on another page; it is resolved when all pages are read."""
+    content = nodes.inline("", "", *children, classes=classes)
+    return pending_xref(
+        "", content, refdomain="", reftype="course", refdoc=env.docname, page=page, reftarget=target, reftitle=title
+    )
+
+
+def link_to_claim(env: BuildEnvironment, claim: Claim) -> pending_xref:
+    children = (badge(claim.verdict), nodes.Text(" "), nodes.inline("", claim.id, classes=["claim-id"]))
+    return link(env, LEDGER_PAGE, f"claim-{claim.id}", claim.claim, *children, classes=["claim-link"])
+
+
+def link_to_evidence(env: BuildEnvironment, record: Evidence) -> pending_xref:
+    title = f"{record.what}; {record.range} (lab {record.notebook[:2]})"
+    text = nodes.Text(with_unit(record))
+    return link(env, f"labs/{record.notebook}", anchor(record.key), title, text, classes=["measured"])
+
+
+def depends_on_evidence(env: BuildEnvironment) -> None:
+    """Tell Sphinx to read the current page again when the ledger or a lab changes."""
+    for path in (LEDGER_FILE, *lab_notebooks()):
+        env.note_dependency(str(path))
+
+
+class MeasuredRole(SphinxRole):
+    """{measured}`claim` or {measured}`claim/name`."""
+
+    def run(self) -> tuple[list[Node], list[system_message]]:
+        depends_on_evidence(self.env)
+        record = read_evidence().get(self.text)
+        if record is None:
+            log.warning("No lab has measured %r.", self.text, location=self.get_location(), type="measured")
+            return [nodes.literal("", self.text)], []
+        return [link_to_evidence(self.env, record)], []
+
+
+class ClaimRole(SphinxRole):
+    """{claim}`claim`."""
+
+    def run(self) -> tuple[list[Node], list[system_message]]:
+        self.env.note_dependency(str(LEDGER_FILE))
+        claim = read_ledger().get(self.text)
+        if claim is None:
+            log.warning("The ledger has no item %r.", self.text, location=self.get_location(), type="claim")
+            return [nodes.literal("", self.text)], []
+        return [link_to_claim(self.env, claim)], []
+
+
+class ErrataDirective(SphinxDirective):
+    """A box that corrects the notes: the items of the ledger that it settles, then the author's text."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self) -> list[Node]:
+        self.env.note_dependency(str(LEDGER_FILE))
+        ledger = read_ledger()
+        box = nodes.admonition("", nodes.title("", "The notes, checked"), classes=["errata"])
+        for name in self.arguments[0].split():
+            if name not in ledger:
+                log.warning("The ledger has no item %r.", name, location=self.get_location(), type="claim")
+                continue
+            said = nodes.inline("", ledger[name].claim, classes=["notes-say"])
+            box += nodes.paragraph("", "", link_to_claim(self.env, ledger[name]), nodes.Text(" "), said)
+        box += self.parse_content_to_nodes()
+        return [box]
+
+
+def mark_cells(app: Sphinx, doctree: nodes.document) -> None:
+    """Give each cell of a lab that recorded evidence an id for every number in it."""
+    path = ROOT / f"{app.env.docname}.ipynb"
+    if path not in lab_notebooks():
+        return
+    keys = defaultdict(list)
+    for record in read_evidence().values():
+        if record.notebook == path.stem:
+            keys[record.cell].append(record.key)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    for node in doctree.findall(nodes.container):
+        if node.get("nb_element") == "cell_code":
+            node["ids"] += [anchor(key) for key in keys[cells[node["cell_index"]].get("id", "")]]
+
+
+def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Node) -> Node | None:
+    """Turn a `link` into a reference. A page that the table of contents leaves out cannot be linked."""
+    if node["reftype"] != "course" or node["page"] not in env.found_docs:
+        return None
+    return make_refnode(app.builder, node["refdoc"], node["page"], node["reftarget"], content, node["reftitle"])
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_role("measured", MeasuredRole())
+    app.add_role("claim", ClaimRole())
+    app.add_directive("errata", ErrataDirective)
+    app.connect("doctree-read", mark_cells)
+    app.connect("missing-reference", resolve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

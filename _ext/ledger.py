@@ -1,0 +1,157 @@
+"""The directives {ledger}, which shows every item with its evidence, and {course}, the table of chapters and labs.
+
+Both are generated from chapters/claims.yml and from what the committed labs measured, so neither can be out of date.
+"""
+
+from collections import Counter
+from itertools import groupby
+
+from docutils import nodes
+from docutils.nodes import Node
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from _ext.claims import CHAPTERS, LABS, LEDGER_PAGE, ROOT, VERDICTS, Claim, Evidence, read_evidence, read_ledger
+from _ext.evidence_role import badge, depends_on_evidence, link, link_to_evidence
+
+STATUS = {"measured": "Measured", "text": "Text only", "to-come": "Not yet measured"}
+
+FILTER = """
+<form id="ledger-filter" class="ledger-filter" role="search" aria-label="Ledger" hidden>
+<p><label for="ledger-words">Words</label>
+<input id="ledger-words" type="search" autocomplete="off" placeholder="such as top-p, cache, BERT"></p>
+{selects}
+<p><button type="reset">Show all</button> <output id="ledger-count" aria-live="polite"></output></p>
+</form>
+"""
+
+
+def status(claim: Claim, evidence: list[Evidence]) -> str:
+    """A key of STATUS: measured, settled in text because nothing can be measured, or still to come."""
+    return "measured" if evidence else "text" if claim.text_only else "to-come"
+
+
+def by_claim(evidence: dict[str, Evidence]) -> dict[str, list[Evidence]]:
+    """The evidence of each claim, in the order of the labs."""
+    found: dict[str, list[Evidence]] = {}
+    for record in evidence.values():
+        found.setdefault(record.claim, []).append(record)
+    return found
+
+
+def select(name: str, label: str, choices: dict[str, str]) -> str:
+    options = "".join(f'<option value="{value}">{text}</option>' for value, text in choices.items())
+    field = f"ledger-{name}"
+    return f'<p><label for="{field}">{label}</label> <select id="{field}"><option value="">all</option>{options}</select></p>'
+
+
+def filter_form() -> nodes.raw:
+    chapters = {f"home-{chapter}": f"{int(chapter[:2])}. {title}" for chapter, title in CHAPTERS.items()}
+    verdicts = {f"is-{verdict}": text for verdict, text in VERDICTS.items()}
+    states = {f"status-{state}": text for state, text in STATUS.items()}
+    selects = (select("verdict", "Verdict", verdicts), select("chapter", "Chapter", chapters), select("status", "Evidence", states))
+    return nodes.raw("", FILTER.format(selects="\n".join(selects)), format="html")
+
+
+def counts(claims: list[Claim], evidence: dict[str, list[Evidence]]) -> str:
+    """A Markdown table: how many items have each verdict, and how many of them are settled."""
+    of = Counter((claim.verdict, status(claim, evidence.get(claim.id, []))) for claim in claims)
+    lines = ["| verdict | items | measured | text only | not yet measured |", "| --- | --: | --: | --: | --: |"]
+    for verdict, text in VERDICTS.items():
+        row = [of[verdict, state] for state in STATUS]
+        lines.append(f"| {text} | {sum(row)} | {' | '.join(map(str, row))} |")
+    total = [sum(of[verdict, state] for verdict in VERDICTS) for state in STATUS]
+    lines.append(f"| **all** | **{sum(total)}** | {' | '.join(f'**{n}**' for n in total)} |")
+    return "\n".join(lines)
+
+
+class LedgerDirective(SphinxDirective):
+    """All items by section of the notes, after a table of counts and a form that filters them."""
+
+    def run(self) -> list[Node]:
+        depends_on_evidence(self.env)
+        claims = list(read_ledger().values())
+        self.evidence = by_claim(read_evidence())
+        page: list[Node] = [*self.parse_text_to_nodes(counts(claims, self.evidence)), filter_form()]
+        for part, group in groupby(claims, lambda claim: claim.section.partition(" > ")[0]):
+            section = self.section(part)
+            for title, items in groupby(group, lambda claim: claim.section.partition(" > ")[2]):
+                inner = self.section(title, within=part) if title else section
+                inner += [self.item(claim) for claim in items]
+                if title:
+                    section += inner
+            page.append(section)
+        return page
+
+    def section(self, title: str, within: str = "") -> nodes.section:
+        name = nodes.make_id(f"notes-{within}-{title}")
+        return nodes.section("", nodes.title("", title), ids=[name], names=[name], classes=["ledger-section"])
+
+    def item(self, claim: Claim) -> nodes.container:
+        records = self.evidence.get(claim.id, [])
+        classes = ["claim", f"is-{claim.verdict}", f"home-{claim.chapter}", f"status-{status(claim, records)}"]
+        name = nodes.reference("", claim.id, refuri=f"#claim-{claim.id}", classes=["claim-id"])
+        item = nodes.container(ids=[f"claim-{claim.id}"], classes=classes)
+        item += nodes.paragraph("", "", badge(claim.verdict), nodes.Text(" "), name, classes=["claim-head"])
+        item += self.line("The notes", [nodes.Text(claim.claim)], "notes-say")
+        item += self.line("Checked", [nodes.Text(claim.correct)])
+        if claim.sources:
+            citations, messages = self.parse_inline("{cite:t}`" + ",".join(claim.sources) + "`")
+            item += self.line("Sources", citations + messages)
+        item += self.line("Home", self.home(claim))
+        item += self.line("Evidence", self.evidence_of(claim, records))
+        return item
+
+    def line(self, label: str, content: list[Node], *classes: str) -> nodes.paragraph:
+        return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), *content, classes=list(classes))
+
+    def home(self, claim: Claim) -> list[Node]:
+        title = f"Chapter {int(claim.chapter[:2])}, {CHAPTERS[claim.chapter]}"
+        lab = f"{claim.lab}_{LABS[claim.lab][0]}"
+        return [self.link_if_written(f"chapters/{claim.chapter}", title), nodes.Text("; "), self.link_if_written(f"labs/{lab}", f"lab {claim.lab}")]
+
+    def link_if_written(self, page: str, text: str) -> Node:
+        return link(self.env, page, "", "", nodes.Text(text), classes=[]) if page in self.env.found_docs else nodes.Text(text)
+
+    def evidence_of(self, claim: Claim, records: list[Evidence]) -> list[Node]:
+        if not records:
+            if claim.text_only:
+                return [nodes.Text(f"Nothing to measure: {claim.reason or 'a matter of wording'}.")]
+            return [nodes.Text(f"Lab {claim.lab}, not yet measured.")]
+        parts: list[Node] = []
+        for record in records:
+            bound = "exact" if record.exact else record.range
+            parts += [nodes.Text(f"{record.what}: "), link_to_evidence(self.env, record), nodes.Text(f" ({bound}). ")]
+        return parts
+
+
+class CourseDirective(SphinxDirective):
+    """The table of chapters and labs: a link where one exists, "to come" where not, and the items settled so far."""
+
+    def run(self) -> list[Node]:
+        depends_on_evidence(self.env)
+        self.env.note_reread()
+        evidence = by_claim(read_evidence())
+        claims = read_ledger().values()
+        lines = ["| chapter | labs | items of the ledger | measured |", "| --- | --- | --: | --: |"]
+        for chapter, title in CHAPTERS.items():
+            mine = [claim for claim in claims if claim.chapter == chapter]
+            measured = sum(claim.id in evidence for claim in mine)
+            labs = ", ".join(self.page(f"labs/{n}_{name}", n) for n, (name, home) in LABS.items() if home == chapter)
+            lines.append(f"| {self.page(f'chapters/{chapter}', f'{int(chapter[:2])}. {title}')} | {labs} | {len(mine)} | {measured} |")
+        return self.parse_text_to_nodes("\n".join(lines))
+
+    def page(self, name: str, text: str) -> str:
+        return f"[{text}](/{name})" if name in self.env.found_docs else f"{text} (to come)"
+
+
+def add_script(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    if page == LEDGER_PAGE:
+        app.add_js_file("ledger.js", loading_method="defer")
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("ledger", LedgerDirective)
+    app.add_directive("course", CourseDirective)
+    app.connect("html-page-context", add_script)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,73 @@
+"""Builds the site from the stored outputs of the labs, and serves it.
+
+    python tools/book.py build      build _build/html; every warning is an error
+    python tools/book.py serve      show what was built on http://localhost:8000
+"""
+
+import argparse
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / "_build" / "html"
+
+
+def environment() -> dict[str, str]:
+    """The environment of the build: this interpreter's own commands first, because Node is one of them."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return os.environ | {"PATH": path, "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def build(*, fresh: bool = False) -> int:
+    """Build the site and say where it is; returns the exit status."""
+    if fresh:
+        shutil.rmtree(ROOT / "_build", ignore_errors=True)
+    started = time.monotonic()
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT), "-W", "-n", "--keep-going"]
+    status = subprocess.run(command, cwd=ROOT, env=environment()).returncode
+    if status:
+        print("The site was not built: mend the warnings above and build again.", file=sys.stderr)
+        return status
+    print(f"\nThe site is in {SITE.relative_to(ROOT)} ({time.monotonic() - started:.0f} s).")
+    print("`make serve` shows it on http://localhost:8000. It needs no network.")
+    return 0
+
+
+def serve(port: int) -> int:
+    """Serve the built site to this machine until Ctrl+C; returns the exit status."""
+    if not SITE.exists():
+        print("There is no site yet. Build it first: make book", file=sys.stderr)
+        return 1
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(SITE))
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        print(f"Cannot serve on port {port}: {error.strerror}. Try another one: make serve PORT=8001", file=sys.stderr)
+        return 1
+    print(f"http://localhost:{port} (stop with Ctrl+C)", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print()
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build the site, or serve it on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    builder = commands.add_parser("build", help="build _build/html; every warning is an error")
+    builder.add_argument("--fresh", action="store_true", help="delete what was built before")
+    server = commands.add_parser("serve", help="serve what was built on localhost")
+    server.add_argument("--port", type=int, default=8000)
+    arguments = parser.parse_args()
+    return build(fresh=arguments.fresh) if arguments.command == "build" else serve(arguments.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
