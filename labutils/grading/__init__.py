@@ -1,0 +1,13 @@
+"""Score what students hand in: `python -m labutils.grading grade NOTEBOOK... --out DIR`.
+
+- `extract`: the bytes of a notebook to the statements that an exercise needs, without running them
+- `sandbox`: the grader's end of the boundary; starts, asks and stops the student's process
+- `worker`: the student's end; runs their code on plain inputs and answers with plain outputs
+- `rings`: what that process gives up before the student's code starts (Linux)
+- `frames`: how the two ends write plain data to each other
+- `score`: draws the inputs, compares the outputs with the reference, finds the sentence that explains a failure
+- `report`: results as Markdown and JSON
+
+The reference, the expected values and the comparison never enter the student's process. Whatever that process says
+is taken as an answer to be compared, and never as a verdict or as text to be shown.
+"""
