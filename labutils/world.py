@@ -1,21 +1,22 @@
 """A small language whose laws are known exactly.
 
-A document has a hidden **topic** (farm, kitchen, sea, ...), which never changes and tilts the choice of words. Its words
-come from a grammar, compiled to an **automaton**: a state says what remains to be said, a word leads from one state to
-the next. The words so far determine the state, so the topic is all that a reader does not know, and the law of the next
-word follows from Bayes' rule. No model can do better than that law; its entropy is the **floor** of every loss.
+A document is a row of sentences on one hidden **topic** (farm, kitchen, sea, ...), which tilts the choice of words. The
+sentences come from a grammar, compiled to an **automaton**: a state says what remains to be said, and a word leads from
+one state to the next. The words so far determine the state, so the topic is all that a reader does not know, and the
+law of the next word follows from Bayes' rule. No model can beat that law; its entropy is the **floor** of every loss.
 
->>> world = World()
->>> documents = world.sample(2, length=64, seed=0)
->>> print(world.decode(documents.tokens[0]))
->>> world.next_token_law(documents.tokens)          # [2, 65, vocab]: row i is the law of the token after tokens[:, i]
+    world = World()
+    tokens = world.sample(100, length=64, seed=0).tokens    # [100, 65], <bos> first
+    print(world.decode(tokens[0]))
+    law = world.next_token_law(tokens)                      # [100, 65, vocab]: law[:, i] is that of tokens[:, i + 1]
 
-The file reads from top to bottom: the language (word lists and rules), the compiler, the laws.
+Read from top to bottom: the language as data, the compiler, the laws.
 """
 
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from numpy import ndarray
 
 # ---------------------------------------------------------------------------------------------------- the language
 
-# A topic favours these words: each is FAVOUR times as likely there as its rank in its list alone would make it.
+# A topic favours these words: there, each weighs `favour` times (8 times) what its rank in its list gives it.
 TOPICS = {
     "farm": "farmer horse cow barn fence bucket work feed stand carry heavy brown",
     "kitchen": "cook baker cat oven spoon dish sleep taste burn cover clean quickly",
@@ -89,72 +90,86 @@ FEATURES = {
 
 # A rule gives the ways to say <something>, each with its share. A way is a row of plain words, WORD LISTS and other
 # <rules>; the empty way is written "nothing". "a/an" becomes the one that the sound of the next word asks for.
+#
+# What a later word must agree with is part of a rule's name: after "the dogs near a barn" the rest of the sentence is
+# <verb.being.many>, however long the phrase between. The label of a review is certain where all its clues agree; after
+# "but", and after a denial such as "not awful", the milder reading has 75%.
 RULES = """
 <sentence> = 91% <clause> . | 3% <dessert> . | 3% classify this review : <review> . | 3% question : <question> .
 
-<clause> = 50% the <subject.any> | 28% a/an <subject.one> | 22% some <subject.many>
+<clause>        = 50% the <subject.any> | 28% a/an <subject.one> | 22% some <subject.many>
 <subject.{any}> = 65% <head.{any}> | 35% ADJECTIVE <head.{any}>
-<head.any> = 60% <head.one> | 40% <head.many>
+<head.any>      = 60% <head.one> | 40% <head.many>
 <head.{number}> = 65% BEING.{number} <predicate.being.{number}> | 35% THING.{number} <predicate.thing.{number}>
 <predicate.{kind}.{number}> = 70% <verb.{kind}.{number}> | 30% PREPOSITION <phrase> <verb.{kind}.{number}>
-<verb.{kind}.{number}> = 40% REST.{kind}.{number} <manner> | 60% ACT.{kind}.{number} <phrase> <more>
-<manner> = 60% nothing | 40% ADVERB
-<more> = 85% nothing | 15% and <phrase>
+<verb.{kind}.{number}>      = 40% REST.{kind}.{number} <manner> | 60% ACT.{kind}.{number} <phrase> <more>
+<manner>        = 60% nothing | 40% ADVERB
+<more>          = 85% nothing | 15% and <phrase>
 
-<phrase> = 50% the <named.any> | 28% a/an <named.one> | 22% some <named.many>
-<named.{any}> = 70% <noun.{any}> | 30% ADJECTIVE <noun.{any}>
-<noun.any> = 60% <noun.one> | 40% <noun.many>
+<phrase>        = 50% the <named.any> | 28% a/an <named.one> | 22% some <named.many>
+<named.{any}>   = 70% <noun.{any}> | 30% ADJECTIVE <noun.{any}>
+<noun.any>      = 60% <noun.one> | 40% <noun.many>
 <noun.{number}> = 65% BEING.{number} | 35% THING.{number}
 
-<dessert> = for dessert we had the DESSERT
+<dessert>       = for dessert we had the DESSERT
 
-<review> = 60% i <feeling> | 40% this <judged>
-<feeling> = 45% LOVED this <item.praise> | 35% HATED this <item.blame> | 20% do not like this <item.blame>
-<item.{tone}> = 50% movie <detail.movie.{tone}> | 50% chair <detail.chair.{tone}>
-<detail.{item}.praise> = 60% <label.praise> | 20% and <part.{item}.praise> <label.praise> \
+<review>        = 60% i <feeling> | 40% this <judged>
+<feeling>       = 45% LOVED this <item.praise> | 35% HATED this <item.blame> | 20% do not like this <item.blame>
+<item.{tone}>   = 50% movie <detail.movie.{tone}> | 50% chair <detail.chair.{tone}>
+<detail.{item}.praise> = 60% <label.praise>
+                       | 20% and <part.{item}.praise> <label.praise>
                        | 20% but <part.{item}.blame> <label.praise.but>
-<detail.{item}.blame> = 60% <label.blame> | 20% and <part.{item}.blame> <label.blame> \
-                      | 20% but <part.{item}.praise> <label.blame.but>
-<part.{item}.praise> = the PART.{item} was PRAISE.{item}
-<part.{item}.blame> = the PART.{item} was BLAME.{item}
-<judged> = 50% movie was <verdict.movie> | 50% chair was <verdict.chair>
-<verdict.{item}> = 40% PRAISE.{item} <label.praise> | 30% BLAME.{item} <label.blame> | 30% not <denied.{item}>
-<denied.{item}> = 60% PRAISE.{item} <label.blame> | 40% BLAME.{item} <label.not.blame>
-<label.praise> = ! sentiment : positive
-<label.blame> = ! sentiment : negative
-<label.praise.but> = ! sentiment : <mostly.positive>
-<label.blame.but> = ! sentiment : <mostly.negative>
-<label.not.blame> = ! sentiment : <mostly.positive>
-<mostly.positive> = 75% positive | 25% negative
-<mostly.negative> = 75% negative | 25% positive
+<detail.{item}.blame>  = 60% <label.blame>
+                       | 20% and <part.{item}.blame> <label.blame>
+                       | 20% but <part.{item}.praise> <label.blame.but>
+<part.{item}.praise>   = the PART.{item} was PRAISE.{item}
+<part.{item}.blame>    = the PART.{item} was BLAME.{item}
+<judged>        = 50% movie was <verdict.movie> | 50% chair was <verdict.chair>
+<verdict.{item}>       = 40% PRAISE.{item} <label.praise> | 30% BLAME.{item} <label.blame> | 30% not <denied.{item}>
+<denied.{item}>        = 60% PRAISE.{item} <label.blame> | 40% BLAME.{item} <label.not.blame>
+<label.praise>         = ! sentiment : positive
+<label.blame>          = ! sentiment : negative
+<label.praise.but>     = ! sentiment : <mostly.positive>
+<label.blame.but>      = ! sentiment : <mostly.negative>
+<label.not.blame>      = ! sentiment : <mostly.positive>
+<mostly.positive>      = 75% positive | 25% negative
+<mostly.negative>      = 75% negative | 25% positive
 
-<question> = 50% where is <moon> | 50% what is the <most>
-<moon> = 55% MOON.jupiter <place.jupiter> | 15% MOON.saturn <place.saturn> \
-       | 15% MOON.neptune <place.neptune> | 15% mars <place.mars>
-<place.{planet}> = ? answer : it is <whereabouts.{planet}>
-<place.mars> = ? answer : it is inside the orbit of jupiter
+<question>      = 50% where is <moon> | 50% what is the <most>
+<moon>          = 55% MOON.jupiter <place.jupiter> | 15% MOON.saturn <place.saturn>
+                | 15% MOON.neptune <place.neptune> | 15% mars <place.mars>
+<place.{planet}>       = ? answer : it is <whereabouts.{planet}>
+<place.mars>           = ? answer : it is inside the orbit of jupiter
 <whereabouts.{planet}> = 70% a moon of {planet} | 30% inside the orbit of {planet}
-<most> = 60% largest <largest> | 20% red planet <answer.mars> | 20% hottest planet <answer.venus>
-<largest> = 60% moon <answer.ganymede> | 40% planet <answer.jupiter>
+<most>          = 60% largest <largest> | 20% red planet <answer.mars> | 20% hottest planet <answer.venus>
+<largest>       = 60% moon <answer.ganymede> | 40% planet <answer.jupiter>
 <answer.{body}> = ? answer : {body}
 """
+
+# Words whose sound their first letter does not tell: an honest cook, a useful book.
+SILENT_H = {"honest"}
+SOUNDS_LIKE_YOU = {"useful"}
+
+CHUNK = 100  # documents whose laws are held in memory together: 15 MB at 64 tokens
+BOS, MASK = 0, 1
+SPECIAL = ("<bos>", "<mask>")
 
 
 @dataclass(frozen=True)
 class Grammar:
     """A language as data; the constants above show the notation of each field.
 
-    `favour` is how many times likelier a word is in a topic that names it. `tilt` is the size of a further random
-    preference of each topic for each word, drawn from `seed` (0: none).
+    The first rule is that of a sentence. `favour` is the weight of a topic's own words against the others, `tilt` the
+    size of a further random preference of each topic for each word, drawn from `seed` (0: none).
     """
 
     topics: Mapping[str, str]
     rules: str
-    nouns: Mapping[str, str]
-    verbs: Mapping[str, str]
-    words: Mapping[str, str]
-    fixed_words: Mapping[str, str]
-    features: Mapping[str, str]
+    nouns: Mapping[str, str] = field(default_factory=dict)
+    verbs: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    fixed_words: Mapping[str, str] = field(default_factory=dict)
+    features: Mapping[str, str] = field(default_factory=dict)
     favour: float = 8.0
     tilt: float = 0.8
     seed: int = 0
@@ -169,11 +184,6 @@ ENGLISH = Grammar(
     fixed_words=FIXED_WORDS,
     features=FEATURES,
 )
-
-BOS, MASK = 0, 1
-SPECIAL = ("<bos>", "<mask>")
-SILENT_H = {"honest"}
-SOUNDS_LIKE_YOU = {"useful"}
 
 
 def add_s(word: str) -> str:
@@ -205,78 +215,86 @@ class WordList(NamedTuple):
 
 
 def word_lists(grammar: Grammar) -> dict[str, WordList]:
-    """Every WORD LIST that the rules may name, with its law in each topic.
-
-    In a topic-dependent list the word of rank r = 0, 1, ... has a probability proportional to
-    favour^[the topic names it] · exp(tilt · u) / (r + 4), with u uniform in [-1, 1] (a tilted Zipf law).
-    """
-    lists = {}
-    for name, text in grammar.fixed_words.items():
-        forms, shares = _fixed_law(text)
-        lists[name] = WordList(forms, np.tile(shares, (len(grammar.topics), 1)))
-
-    # The standard library promises that random() yields the same numbers in every release; numpy does not.
+    """Every WORD LIST that the rules may name, with its law in each topic."""
+    # The standard library promises the same random() in every release; numpy does not promise as much.
     uniform = random.Random(grammar.seed).random
-    favourites = [set(text.split()) for text in grammar.topics.values()]
+    plain, with_s = {}, {}
     for name, text in {**grammar.nouns, **grammar.verbs, **grammar.words}.items():
-        pairs = [word.split("/") for word in text.split()]
-        bases = [pair[0] for pair in pairs]
-        marked = [pair[1] if len(pair) == 2 else add_s(pair[0]) for pair in pairs]
-        weights = np.array(
-            [
-                [grammar.favour ** (word in words) / (rank + 4) for rank, word in enumerate(bases)]
-                for words in favourites
-            ]
-        )
-        weights *= np.exp([[grammar.tilt * (2 * uniform() - 1) for _ in bases] for _ in favourites])
-        law = weights / weights.sum(axis=1, keepdims=True)
-        if name in grammar.nouns:
-            lists |= {f"{name}.one": WordList(tuple(bases), law), f"{name}.many": WordList(tuple(marked), law)}
-        elif name in grammar.verbs:
-            lists |= {f"{name}.one": WordList(tuple(marked), law), f"{name}.many": WordList(tuple(bases), law)}
-        else:
-            lists[name] = WordList(tuple(bases), law)
+        pairs = [entry.split("/") for entry in text.split()]
+        bases = tuple(pair[0] for pair in pairs)
+        law = tilted_law(bases, grammar, uniform)
+        plain[name] = WordList(bases, law)
+        with_s[name] = WordList(tuple(pair[1] if pair[1:] else add_s(pair[0]) for pair in pairs), law)
+
+    lists = {name: plain[name] for name in grammar.words}
+    for name in grammar.nouns:
+        lists |= {f"{name}.one": plain[name], f"{name}.many": with_s[name]}
+    for name in grammar.verbs:
+        lists |= {f"{name}.one": with_s[name], f"{name}.many": plain[name]}
+    for name, text in grammar.fixed_words.items():
+        forms, law = fixed_law(text)
+        lists[name] = WordList(forms, np.tile(law, (len(grammar.topics), 1)))
     return lists
 
 
-def _fixed_law(text: str) -> tuple[tuple[str, ...], Float[ndarray, " words"]]:
-    """Read "cake=0.20 sorbet brownie": words without a number share the rest, from 9/8 to 7/8 of an even part."""
+def tilted_law(
+    words: tuple[str, ...], grammar: Grammar, uniform: Callable[[], float]
+) -> Float[ndarray, "topics words"]:
+    """A tilted Zipf law: p_z(word of rank r) ∝ favour^[topic z names the word] · exp(tilt · u) / (r + 4).
+
+    The rank r counts from 0; u is uniform in [-1, 1], drawn afresh for each word and topic.
+    """
+    named = np.array([[word in text.split() for word in words] for text in grammar.topics.values()])
+    noise = np.array([[2 * uniform() - 1 for _ in words] for _ in grammar.topics])
+    weight = grammar.favour**named * np.exp(grammar.tilt * noise) / (np.arange(len(words)) + 4)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def fixed_law(text: str) -> tuple[tuple[str, ...], Float[ndarray, " words"]]:
+    """Read "cake=0.20 sorbet brownie": words without a number share the rest, from 9/8 to 7/8 of an even part.
+
+    Raises ValueError if the numbers leave nothing for the others, or do not sum to 1 where there are no others.
+    """
     entries = [entry.partition("=") for entry in text.split()]
-    named = sum(float(number) for _, _, number in entries if number)
-    others = sum(not number for _, _, number in entries)
-    parts = iter(np.linspace(9 / 8, 7 / 8, others) * (1 - named) / others if others > 1 else [1 - named])
-    return (
-        tuple(word for word, _, _ in entries),
-        np.array([float(number) if number else next(parts) for _, _, number in entries]),
-    )
+    law = np.array([float(number) if number else np.nan for _, _, number in entries])
+    unnamed = np.isnan(law)
+    rest = 1 - law[~unnamed].sum()
+    if unnamed.any():
+        slope = np.linspace(9 / 8, 7 / 8, unnamed.sum())
+        law[unnamed] = rest * slope / slope.sum()
+    if (law <= 0).any() or abs(law.sum() - 1) > 1e-9:
+        raise ValueError(f"The probabilities in {text!r} must be positive and sum to 1.")
+    return tuple(word for word, _, _ in entries), law
 
 
-Ways = list[tuple[float, tuple[str, ...]]]
-Todo = tuple[str, ...]
+Todo = tuple[str, ...]  # symbols that remain to be said
+Ways = list[tuple[float, Todo]]
 
 
 def read_rules(grammar: Grammar) -> dict[str, Ways]:
     """The rules by name, each a list of (share, symbols), written out for every value of every {feature}.
 
-    Raises ValueError if a rule is given twice or its shares do not sum to 100%.
+    Raises ValueError if a rule is given twice, or if its shares are not positive or do not sum to 100%.
     """
     rules: dict[str, Ways] = {}
-    for line in grammar.rules.replace("\\\n", " ").strip().splitlines():
-        for text in _each_value(line, grammar.features):
-            name, _, body = (part.strip() for part in text.partition("="))
-            if not name:
-                continue
-            ways = []
-            for way in body.split("|"):
-                first, *rest = way.split()
-                share, symbols = (float(first[:-1]) / 100, rest) if first.endswith("%") else (1.0, [first, *rest])
-                ways.append((share, () if symbols == ["nothing"] else tuple(symbols)))
-            if abs(sum(share for share, _ in ways) - 1) > 1e-9:
-                raise ValueError(f"The shares of {name} do not sum to 100%.")
+    text = re.sub(r"\n *\|", " |", grammar.rules)  # a line that starts with a bar goes on
+    for line in filter(None, text.splitlines()):
+        for rule in _each_value(line, grammar.features):
+            name, _, body = rule.partition("=")
+            name = name.strip()
             if name in rules:
                 raise ValueError(f"There are two rules for {name}. Write all the ways in one.")
-            rules[name] = ways
+            rules[name] = [_read_way(way) for way in body.split("|")]
+            shares = [share for share, _ in rules[name]]
+            if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+                raise ValueError(f"The shares of {name} must be positive and sum to 100%.")
     return rules
+
+
+def _read_way(way: str) -> tuple[float, Todo]:
+    first, *rest = way.split()
+    share, symbols = (float(first[:-1]) / 100, rest) if first.endswith("%") else (1.0, [first, *rest])
+    return share, () if symbols == ["nothing"] else tuple(symbols)
 
 
 def _each_value(text: str, features: Mapping[str, str]) -> Iterator[str]:
@@ -300,7 +318,7 @@ class Compiler:
     def __init__(self, grammar: Grammar):
         self.lists = word_lists(grammar)
         self.rules = read_rules(grammar)
-        self.start = (next(iter(self.rules)),)
+        self.start: Todo = (next(iter(self.rules)),)
         self.sure = np.ones(len(grammar.topics))
 
     def arcs(self, todo: Todo) -> list[Arc]:
@@ -317,13 +335,13 @@ class Compiler:
         if first == "a/an":
             # "a" and "an" are as likely as the words that ask for them; the choice is then among those alone.
             return [
-                Arc(article, sum((arc.weight for arc in arcs), 0 * self.sure), (sound, *rest))
+                Arc(article, np.sum([arc.weight for arc in arcs], axis=0), (sound, *rest))
                 for article, sound in (("a", "(consonant)"), ("an", "(vowel)"))
                 if (arcs := self._sounding(sound, rest))
             ]
         if first in ("(consonant)", "(vowel)"):
             arcs = self._sounding(first, rest)
-            total = sum(arc.weight for arc in arcs)
+            total = np.sum([arc.weight for arc in arcs], axis=0)
             return [arc._replace(weight=arc.weight / total) for arc in arcs]
         if first[0] == "<" or first[0].isupper():
             raise ValueError(f"There is no rule or word list {first}, which the state {' '.join(todo)!r} needs.")
@@ -365,9 +383,9 @@ def compile_grammar(grammar: Grammar) -> Automaton:
     """Visit every state that can be reached from the start. Raises ValueError if the grammar is not deterministic."""
     compiler = Compiler(grammar)
     words = {word: i for i, word in enumerate(SPECIAL)}
-    states: dict[Todo, int] = {compiler.start: 0}
+    states = {compiler.start: 0}
     rows = []
-    queue = [compiler.start]
+    queue: list[Todo] = [compiler.start]
     for todo in queue:  # grows as new states are met
         for arc in compiler.arcs(todo):
             after = arc.todo or compiler.start
@@ -396,9 +414,9 @@ class Sample:
     `tokens[:, 0]` is <bos>. `states[:, i]` is the state after `tokens[:, i]`: it decides what tokens[:, i + 1] may be.
     """
 
-    tokens: Int[ndarray, "documents length+1"]
+    tokens: Int[ndarray, "documents seq"]
     topics: Int[ndarray, " documents"]
-    states: Int[ndarray, "documents length"]
+    states: Int[ndarray, "documents seq-1"]
 
 
 @dataclass(frozen=True)
@@ -408,13 +426,13 @@ class Parse:
     `sentences[:, i]` counts the full stops before tokens[:, i]: the number of the sentence that the token belongs to.
     """
 
-    errors: Bool[ndarray, "documents length"]
-    sentences: Int[ndarray, "documents length"]
+    errors: Bool[ndarray, "documents seq"]
+    sentences: Int[ndarray, "documents seq"]
 
     @property
     def grammatical(self) -> Bool[ndarray, " documents"]:
         """Whether a document is free of errors (its last sentence may be cut short)."""
-        return ~self.errors.any(axis=1)
+        return np.all(~self.errors, axis=1)
 
     @property
     def first_error(self) -> Int[ndarray, " documents"]:
@@ -508,17 +526,29 @@ class World:
         """<bos> and the tokens of the text, as a batch of one."""
         return np.concatenate([[BOS], self.encode(text)])[None]
 
+    @property
+    def stop(self) -> int:
+        """The token of the full stop, which ends every sentence and stands nowhere else."""
+        return self._token_of["."]
+
+    def tokens_of(self, word_list: str) -> Int[ndarray, " words"]:
+        """The tokens of a word list, such as "BEING.many" or "DESSERT". Raises ValueError if there is no such list."""
+        lists = word_lists(self.grammar)
+        if word_list not in lists:
+            raise ValueError(f"There is no word list {word_list!r}. There are {', '.join(lists)}.")
+        return self.encode(" ".join(lists[word_list].forms))
+
     # --- sampling
 
     @cached_property
-    def _arc_at(self) -> Int[ndarray, "states+1 vocab"]:
+    def _arc_at(self) -> Int[ndarray, "states_and_trap vocab"]:
         """The arc that a word takes from a state. Impossible words take the arc beyond the last, to a trap state."""
         table = np.full((self.n_states + 1, self.vocab_size), len(self.automaton.source))
         table[self.automaton.source, self.automaton.word] = np.arange(len(self.automaton.source))
         return table
 
     @cached_property
-    def _target(self) -> Int[ndarray, "arcs+1"]:
+    def _target(self) -> Int[ndarray, " arcs_and_trap"]:
         return np.append(self.automaton.target, self.n_states)
 
     def sample(self, n: int, length: int = 64, seed: int = 0) -> Sample:
@@ -549,7 +579,7 @@ class World:
     # --- the law of the next token
 
     @cached_property
-    def _emission(self) -> Float[ndarray, "states+1 topics vocab"]:
+    def _emission(self) -> Float[ndarray, "states_and_trap topics vocab"]:
         """w_z(s, x); NaN in the trap state."""
         automaton = self.automaton
         emission = np.zeros((self.n_states + 1, self.n_topics, self.vocab_size))
@@ -568,15 +598,14 @@ class World:
     def _check_bos(self, tokens: Int[ndarray, "documents seq"]) -> None:
         if tokens.shape[1] == 0 or (tokens[:, 0] != BOS).any():
             raise ValueError(f"Every row of tokens must start with <bos>, the token {BOS}.")
-        if tokens.min() < 0 or tokens.max() >= self.vocab_size:
+        if ((tokens < 0) | (tokens >= self.vocab_size)).any():
             raise ValueError(f"Tokens must lie in 0 .. {self.vocab_size - 1}.")
 
     def _log_joint(
         self, tokens: Int[ndarray, "documents seq"], states: Int[ndarray, "documents seq"]
     ) -> Float[ndarray, "documents seq topics"]:
         """log p(z, x_1 .. x_i) = -log Z + sum over j <= i of log w_z(s_(j-1), x_j); NaN from an impossible token on."""
-        with np.errstate(divide="ignore"):
-            log_weight = np.append(np.log(self.automaton.weight.T), np.full((1, self.n_topics), np.nan), axis=0)
+        log_weight = np.append(np.log(self.automaton.weight.T), np.full((1, self.n_topics), np.nan), axis=0)
         steps = np.zeros((*tokens.shape, self.n_topics))
         steps[:, 1:] = log_weight[self._arc_at[states[:, :-1], tokens[:, 1:]]]
         return np.cumsum(steps, axis=1) - np.log(self.n_topics)
@@ -620,45 +649,201 @@ class World:
         surprisal[impossible[:, 1:] & ~impossible[:, :-1]] = np.inf
         return surprisal
 
+    def divergence(
+        self, tokens: Int[ndarray, "documents seq"], logits: Float[ndarray, "documents seq vocab"]
+    ) -> Float[ndarray, "documents seq"]:
+        """KL(law || model) in nats after each token: what the model's next-token law, softmax(logits), loses.
+
+        Its mean is the model's loss minus the floor, with far less noise than the difference of the two.
+        """
+        divergence = np.empty(tokens.shape)
+        for i in range(0, len(tokens), CHUNK):
+            law = self.next_token_law(tokens[i : i + CHUNK])
+            scores = logits[i : i + CHUNK].astype(np.float64)
+            with np.errstate(invalid="ignore"):  # 0 · inf, where both law and model exclude a word
+                loss = law * (_log_or_zero(law) - scores + _log_sum_exp(scores)[..., None])
+            divergence[i : i + CHUNK] = loss.sum(axis=-1, where=law != 0)
+        return divergence
+
     # --- entropy and baselines
 
     @cached_property
     def _transition(self) -> Float[ndarray, "topics states states"]:
-        matrix = np.zeros((self.n_topics, self.n_states, self.n_states))
-        np.add.at(matrix, (slice(None), self.automaton.source, self.automaton.target), self.automaton.weight)
-        return matrix
+        """The probability of each next state, whatever the word."""
+        automaton, shape = self.automaton, (self.n_states, self.n_states)
+        pair = np.ravel_multi_index((automaton.source, automaton.target), shape)
+        return np.stack([np.bincount(pair, row, self.n_states**2).reshape(shape) for row in automaton.weight])
 
-    def occupancy(self, length: int = 64) -> Float[ndarray, "topics states"]:
-        """The exact mean, over the `length` positions of a document, of p(topic, state before the token)."""
+    def visits(self, length: int = 64) -> Float[ndarray, "topics states"]:
+        """The expected number of tokens, out of a document's `length`, before which it has the topic and the state."""
         now = np.zeros((self.n_topics, 1, self.n_states))
         now[:, :, 0] = 1 / self.n_topics
-        total = np.zeros_like(now)
+        visits = np.zeros_like(now)
         for _ in range(length):
-            total += now
+            visits += now
             now = now @ self._transition
-        return total[:, 0] / length
+        return visits[:, 0]
 
     def entropy_rate(self, length: int = 64, n: int = 4000, seed: int = 0) -> tuple[float, float]:
         """The floor: H(X_1 .. X_length) / length in nats per token, and its standard error.
 
-        H(X) = H(Z) + H(X | Z) - H(Z | X). The first two are sums over the automaton, H(X | Z) being the sum over the
-        positions of the mean entropy of w_z(s, ·). Only the last, the doubt that a whole document leaves about its
-        topic, is a mean over n sampled documents; so the standard error is tiny.
+        H(X) = H(Z) + H(X | Z) - H(Z | X). The first two are sums over the automaton, H(X | Z) being the sum, over the
+        states that a document visits, of the entropy of w_z(s, ·). Only the last, the doubt about the topic that
+        remains after a document, is a mean over n sampled documents; so the standard error is tiny.
         """
         weight = self.automaton.weight
-        given_topic = np.sum(self.occupancy(length)[:, self.automaton.source] * weight * -_log_or_zero(weight))
+        given_topic = -np.sum(self.visits(length)[:, self.automaton.source] * weight * np.log(weight))
         documents = self.sample(n, length, seed).tokens
         posterior = self.topic_posterior(documents)[:, -1]
         doubt = -np.sum(posterior * _log_or_zero(posterior), axis=1)
-        rate = given_topic + (np.log(self.n_topics) - doubt.mean()) / length
+        rate = (np.log(self.n_topics) + given_topic - doubt.mean()) / length
         return float(rate), float(doubt.std(ddof=1) / np.sqrt(n) / length)
 
     def unigram(self, length: int = 64) -> Baseline:
         """The exact share of each word in documents of this length, and its entropy."""
         automaton = self.automaton
-        flow = (self.occupancy(length)[:, automaton.source] * automaton.weight).sum(axis=0)
-        law = np.bincount(automaton.word, flow, minlength=self.vocab_size)
+        taken = self.visits(length)[:, automaton.source] * automaton.weight
+        law = np.bincount(automaton.word, taken.sum(axis=0), minlength=self.vocab_size) / length
         return Baseline(law, float(-np.sum(law * _log_or_zero(law))))
+
+    def bigram(self, length: int = 64) -> Baseline:
+        """The exact law of a word given the one before, and its cross-entropy in documents of this length.
+
+        The expected number of pairs (u, v) in a document is the sum, over topics z and states s, of the number of times
+        that u leads to s, times w_z(s, v). A row of pairs, divided by its sum, is a law. A word that nothing follows
+        gets the unigram law.
+        """
+        automaton = self.automaton
+        taken = self.visits(length - 1)[:, automaton.source] * automaton.weight
+        led = np.zeros((self.vocab_size, self.n_states, self.n_topics))
+        np.add.at(led, (automaton.word, automaton.target), taken.T)
+        led[BOS, 0] = 1 / self.n_topics
+        pairs = np.tensordot(led, self._emission[:-1], axes=((1, 2), (0, 1)))
+        total = pairs.sum(axis=1, keepdims=True)
+        law = np.where(total > 0, pairs / np.where(total > 0, total, 1), self.unigram(length).law)
+        return Baseline(law, float(-np.sum(pairs * _log_or_zero(law)) / length))
+
+    # --- the law of a hidden token
+
+    def masked_token_law(
+        self, tokens: Int[ndarray, "documents seq"], mask: Bool[ndarray, "documents seq"]
+    ) -> Float[ndarray, "masked vocab"]:
+        """The law of every token under the mask, given all tokens that are not; in the order of tokens[mask].
+
+        The forward-backward algorithm [rabiner1989tutorial]. With s·v the state to which the word v leads from s, and
+        with every sum over v taken over the seen word alone where there is one,
+
+            forward    a_1(z, s) = [s = 0] / Z     a_(i+1)(z, s') = sum over s·v = s' of a_i(z, s) w_z(s, v)
+            backward   b_(T+1)(z, s) = 1           b_i(z, s) = sum over v of w_z(s, v) b_(i+1)(z, s·v)
+            law        p(x_i = v | seen) ∝ sum over z and s of a_i(z, s) w_z(s, v) b_(i+1)(z, s·v)
+
+        The tokens under the mask are not looked at. The rows of a document are NaN if its seen tokens are impossible.
+        A masked token takes 12 kB: give a few hundred documents at a time. Raises ValueError if <bos> is masked.
+        """
+        self._check_bos(tokens)
+        if mask.shape != tokens.shape or mask[:, 0].any():
+            raise ValueError("The mask must have the shape of the tokens, and <bos> cannot be masked.")
+        length = tokens.shape[1]
+        forward = np.zeros((self.n_topics, len(tokens), self.n_states))
+        forward[:, :, 0] = 1 / self.n_topics
+        before_masked = []
+        for i in range(1, length):
+            hidden = mask[:, i]
+            before_masked.append(forward[:, hidden])
+            following = np.empty_like(forward)
+            following[:, hidden] = forward[:, hidden] @ self._transition
+            following[:, ~hidden] = self._push(forward[:, ~hidden], tokens[~hidden, i])
+            forward = _scaled(following)
+
+        row = mask.cumsum().reshape(mask.shape) - 1
+        law = np.empty((int(mask.sum()), self.vocab_size))
+        backward = np.ones_like(forward)
+        for i in range(length - 1, 0, -1):
+            hidden = mask[:, i]
+            law[row[hidden, i]] = self._between(before_masked[i - 1], backward[:, hidden])
+            preceding = np.empty_like(backward)
+            preceding[:, hidden] = backward[:, hidden] @ self._transition.transpose(0, 2, 1)
+            preceding[:, ~hidden] = self._pull(backward[:, ~hidden], tokens[~hidden, i])
+            backward = _scaled(preceding)
+        return law
+
+    def _push(
+        self, forward: Float[ndarray, "topics documents states"], token: Int[ndarray, " documents"]
+    ) -> Float[ndarray, "topics documents states"]:
+        """Carry the forward message over a seen token: each state's part moves along the arc of that word, if any."""
+        arc = self._arc_at[:-1, token].T
+        part = forward * self._weight_or_zero[:, arc]
+        moved = np.zeros((*part.shape[:2], self.n_states + 1))
+        topic, document, _ = np.ogrid[: part.shape[0], : part.shape[1], :1]
+        np.add.at(moved, (topic, document, self._target[arc]), part)
+        return moved[..., :-1]
+
+    def _pull(
+        self, backward: Float[ndarray, "topics documents states"], token: Int[ndarray, " documents"]
+    ) -> Float[ndarray, "topics documents states"]:
+        """Carry the backward message over a seen token: each state looks where the arc of that word leads."""
+        arc = self._arc_at[:-1, token].T
+        target = np.minimum(self._target[arc], self.n_states - 1)  # the trap's weight is 0, so any state will do
+        return self._weight_or_zero[:, arc] * np.take_along_axis(backward, target[None], axis=2)
+
+    def _between(
+        self,
+        forward: Float[ndarray, "topics documents states"],
+        backward: Float[ndarray, "topics documents states"],
+    ) -> Float[ndarray, "documents vocab"]:
+        """The law of a hidden token from the messages before and after it: sum over topics and over a word's arcs."""
+        automaton = self.automaton
+        joint = np.zeros((forward.shape[1], len(automaton.source)))
+        for topic in range(self.n_topics):
+            before, after = forward[topic][:, automaton.source], backward[topic][:, automaton.target]
+            joint += before * automaton.weight[topic] * after
+        order = np.argsort(automaton.word, kind="stable")
+        words, starts = np.unique(automaton.word[order], return_index=True)
+        law = np.zeros((len(joint), self.vocab_size))
+        law[:, words] = np.add.reduceat(joint[:, order], starts, axis=1)
+        return _scaled(law[None])[0]
+
+    @cached_property
+    def _weight_or_zero(self) -> Float[ndarray, "topics arcs_and_trap"]:
+        """The weight of every arc, and 0 for the arc to the trap."""
+        return np.pad(self.automaton.weight, ((0, 0), (0, 1)))
+
+    # --- grammar
+
+    def parse(self, tokens: Int[ndarray, "documents seq"]) -> Parse:
+        """Find the tokens that cannot stand where they stand, and read on after each.
+
+        The parser keeps the set of states that the document may be in. A token that none of them allows is an error.
+        After it the set holds every state that one slip explains: the token replaced another word, was put in, or was
+        reached by leaving words out. (To begin anew at the start of a sentence would report errors that are not there.)
+        """
+        self._check_bos(tokens)
+        following = self._target[self._arc_at]
+        anywhere = np.zeros((self.vocab_size, self.n_states + 1), dtype=bool)  # states to which a word may lead
+        anywhere[self.automaton.word, self.automaton.target] = True
+        onward = np.zeros((self.n_states + 1, self.n_states + 1), dtype=bool)  # states one word further
+        onward[self.automaton.source, self.automaton.target] = True
+
+        errors = np.zeros(tokens.shape, dtype=bool)
+        possible = np.zeros((len(tokens), self.n_states + 1), dtype=bool)
+        possible[:, 0] = True
+        for i in range(1, tokens.shape[1]):
+            document, state = np.nonzero(possible)
+            after = np.zeros_like(possible)
+            after[document, following[state, tokens[document, i]]] = True
+            after[:, -1] = False  # the trap
+            wrong = ~after.any(axis=1)
+            replaced, put_in, left_out = possible[wrong] @ onward, possible[wrong], anywhere[tokens[wrong, i]]
+            after[wrong] = replaced | put_in | left_out
+            errors[:, i] = wrong
+            possible = after
+
+        stops = tokens == self.stop
+        return Parse(errors, sentences=np.cumsum(stops, axis=1) - stops)
+
+    def is_grammatical(self, tokens: Int[ndarray, "documents seq"]) -> Bool[ndarray, " documents"]:
+        """Whether the language could have said this; the last sentence may be cut short."""
+        return self.parse(tokens).grammatical
 
 
 # ------------------------------------------------------------------------------------------------ small mathematics
@@ -673,6 +858,12 @@ def _log_sum_exp(x: Float[ndarray, "*shape n"]) -> Float[ndarray, "*shape"]:
     """log of the sum over the last axis of exp(x), without overflow."""
     top = x.max(axis=-1, keepdims=True)
     return np.log(np.exp(x - top).sum(axis=-1)) + top[..., 0]
+
+
+def _scaled(x: Float[ndarray, "a b c"]) -> Float[ndarray, "a b c"]:
+    """x divided by its sum over the first and the last axis; NaN where that is 0."""
+    with np.errstate(invalid="ignore"):
+        return x / x.sum(axis=(0, 2), keepdims=True)
 
 
 def _normalised_exp(x: Float[ndarray, "*shape n"]) -> Float[ndarray, "*shape n"]:
