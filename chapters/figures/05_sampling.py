@@ -17,7 +17,7 @@ from labutils import evidence, sampling
 from labutils.widgets import DESSERT
 
 HERE = Path(__file__).parent
-NOTEBOOK = HERE.parent.parent / "labs" / "solutions" / "12_decoding.ipynb"
+NOTEBOOK = HERE.parent.parent / "labs" / "12_decoding.ipynb"
 
 INK, BLUE, ORANGE, GREEN, PINK = "#778089", "#3d85c6", "#d5702a", "#1d9e78", "#bf6ea3"
 STYLE = {
@@ -88,7 +88,7 @@ def temperature() -> Figure:
         ("cake", laws[:, 0], BLUE, "-"),
         ("donut", laws[:, 1], ORANGE, "--"),
         ("banana", laws[:, 2], GREEN, "-."),
-        ("70 others, together", laws[:, 4:].sum(-1), INK, ":"),
+        (f"{len(DESSERT) - 4} others, together", laws[:, 4:].sum(-1), INK, ":"),
     ]
     for name, values, colour, dashes in lines:
         above.plot(grid, values, dashes, color=colour, label=name)
@@ -96,7 +96,7 @@ def temperature() -> Figure:
     above.legend(frameon=False, fontsize=9, loc="center right", bbox_to_anchor=(1.02, 0.5))
     below.plot(grid, entropy, color=PINK)
     below.axhline(math.log(len(DESSERT)), color=INK, linewidth=1, linestyle="--")
-    below.text(0.11, math.log(len(DESSERT)) - 0.15, "log 74, the uniform law", va="top", fontsize=9)
+    below.text(0.11, math.log(len(DESSERT)) - 0.15, f"log {len(DESSERT)}, the uniform law", va="top", fontsize=9)
     below.set(xlabel="temperature T (log scale)", ylabel="entropy, nats", ylim=(0, 4.6), xscale="log")
     below.set_xticks([0.1, 0.2, 0.5, 1, 2, 5, 10], ["0.1", "0.2", "0.5", "1", "2", "5", "10"])
     below.minorticks_off()
