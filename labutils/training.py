@@ -1,0 +1,145 @@
+"""Training: one loop for every model of the course."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from labutils.runtime import progress
+
+Batch = Any  # whatever the loss takes: a tensor, or a tuple of tensors
+
+
+def cosine_schedule(step: int, *, steps: int, warmup: float) -> float:
+    """The share of the learning rate at this step: a straight rise, then half a cosine down to 0.
+
+    The rise takes the first `warmup` share of the steps and reaches 1 at its last one.
+    """
+    rise = max(1, round(warmup * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step + 1 - rise) / (steps + 1 - rise)))
+
+
+def train(
+    model: nn.Module,
+    batches: Callable[[int], Batch],
+    loss: Callable[[nn.Module, Batch], Float[Tensor, ""]],
+    *,
+    steps: int,
+    lr: float,
+    warmup: float = 0.05,
+    weight_decay: float = 0.1,
+    clip: float = 1.0,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 100,
+    what: str = "training",
+) -> list[float]:
+    """Train the model in place, and return the loss of each step. Afterwards the model is in `eval()` mode.
+
+    `batches(step)` is the batch of that step, and `loss(model, batch)` a scalar to make small. A batch must follow from
+    its step alone, so that a run can be resumed: slice a tensor, or sample with the step as the seed. Batches go to the
+    device of the model, which decides where the training happens.
+
+    AdamW with betas (0.9, 0.98) and weight decay on matrices only; the gradient is clipped to the norm `clip`; the
+    learning rate is `lr` times `cosine_schedule`. What torch draws at random within a step follows from `seed` and the
+    step; the generators of the caller stay as they are.
+
+    With a `checkpoint`, the state is written to that file every `checkpoint_every` steps and at the end. If the file
+    exists, the run goes on from there; on a CPU it ends in the same weights, bit for bit, as a run without a break.
+    Raises ValueError if the file cannot be read, or was written by a run of another model or other settings, and
+    FloatingPointError if the loss is no longer a number.
+    """
+    device = next(model.parameters()).device
+    settings = {"steps": steps, "lr": lr, "warmup": warmup, "weight_decay": weight_decay, "clip": clip, "seed": seed}
+    optimizer = _adamw(model, lr, weight_decay)
+    losses: list[float] = []
+    if checkpoint is not None and Path(checkpoint).exists():
+        losses = _load(Path(checkpoint), model, optimizer, settings)
+
+    model.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for step in progress(range(len(losses), steps), what=what):
+            torch.manual_seed(seed * 1_000_003 + step)
+            for group in optimizer.param_groups:
+                group["lr"] = lr * cosine_schedule(step, steps=steps, warmup=warmup)
+            value = loss(model, _to_device(batches(step), device))
+            optimizer.zero_grad()
+            value.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimizer.step()
+            losses.append(value.item())
+            if not math.isfinite(losses[-1]):
+                raise FloatingPointError(f"The loss is {losses[-1]} at step {step}: try a smaller learning rate.")
+            if checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
+                _save(Path(checkpoint), model, optimizer, settings, losses)
+    model.eval()
+    return losses
+
+
+def _adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """Biases and norms are left out of the decay: pulling a scale towards 0 would not make the model simpler."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=(0.9, 0.98), fused=True)
+
+
+def _to_device(batch: Batch, device: torch.device) -> Batch:
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, tuple):
+        return tuple(_to_device(part, device) for part in batch)
+    return batch
+
+
+def _shapes(model: nn.Module) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _save(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict[str, Any], losses: list[float]
+) -> None:
+    """Write the state to a file beside `path`, then give it that name: `path` is never a half-written file."""
+    state = {
+        "settings": settings,
+        "shapes": _shapes(model),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "losses": losses,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with unfinished.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict[str, Any]) -> list[float]:
+    """Put the state of the file into the model and the optimizer, and return the losses so far."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        saved, shapes = state["settings"], state["shapes"]
+    except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError) as error:
+        raise ValueError(f"{path} is not a checkpoint that can be read: delete it to start anew.") from error
+    changed = [
+        f"{name} was {saved[name]} and is now {value}" for name, value in settings.items() if saved[name] != value
+    ]
+    if shapes != _shapes(model):
+        changed.append("the model had other shapes")
+    if changed:
+        raise ValueError(f"{path} belongs to another run ({', '.join(changed)}): delete it to start anew.")
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["losses"]

@@ -1,0 +1,168 @@
+import copy
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from labutils.training import cosine_schedule, train
+
+IN_FEATURES, HIDDEN, OUT_FEATURES, BATCH = 5, 7, 3, 11
+
+
+def new_model() -> nn.Module:
+    """A model with dropout, so that a resumed run must also draw the same noise."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Linear(IN_FEATURES, HIDDEN), nn.GELU(), nn.Dropout(0.2), nn.Linear(HIDDEN, OUT_FEATURES)
+        )
+
+
+def batches(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    x = torch.randn(BATCH, IN_FEATURES, generator=torch.Generator().manual_seed(step))
+    return x, x[:, :OUT_FEATURES].sin()
+
+
+def loss(model, batch):
+    x, y = batch
+    return F.mse_loss(model(x), y)
+
+
+def interrupted_at(last: int):
+    def until(step: int):
+        if step == last:
+            raise KeyboardInterrupt
+        return batches(step)
+
+    return until
+
+
+def assert_same_weights(a: nn.Module, b: nn.Module) -> None:
+    for (name, ours), theirs in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+@pytest.mark.parametrize("stop", [3, 10, 17])
+def test_a_resumed_run_equals_one_without_a_break(tmp_path, stop):
+    whole, broken, file = new_model(), new_model(), tmp_path / "run" / "checkpoint.pt"
+    settings = {"steps": 20, "lr": 1e-2, "checkpoint_every": 5}
+    expected = train(whole, batches, loss, **settings)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, interrupted_at(stop), loss, checkpoint=file, **settings)
+    resumed, seen = new_model(), []
+    torch.manual_seed(123)  # another state of the generators must not matter
+    losses = train(resumed, lambda step: seen.append(step) or batches(step), loss, checkpoint=file, **settings)
+
+    assert seen[0] == stop // 5 * 5
+    assert losses == expected
+    assert_same_weights(resumed, whole)
+
+
+def test_a_finished_checkpoint_is_only_loaded(tmp_path):
+    first, second, file = new_model(), new_model(), tmp_path / "checkpoint.pt"
+    losses = train(first, batches, loss, steps=4, lr=1e-2, checkpoint=file)
+    assert train(second, interrupted_at(0), loss, steps=4, lr=1e-2, checkpoint=file) == losses
+    assert_same_weights(first, second)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_crash_while_writing_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    file = tmp_path / "checkpoint.pt"
+    settings = {"steps": 4, "lr": 1e-2, "checkpoint": file, "checkpoint_every": 2}
+    save = torch.save
+
+    def full_disk(state, target):
+        if len(state["losses"]) > 2:
+            target.write(b"half of it")
+            raise OSError("No space left on device")
+        save(state, target)
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        train(new_model(), batches, loss, **settings)
+    monkeypatch.setattr(torch, "save", save)
+    whole, resumed = new_model(), new_model()
+    train(whole, batches, loss, steps=4, lr=1e-2)
+    train(resumed, batches, loss, **settings)
+    assert_same_weights(resumed, whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
+def test_an_unreadable_checkpoint_is_refused(tmp_path, content):
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="not a checkpoint that can be read: delete it"):
+        train(new_model(), batches, loss, steps=4, lr=1e-2, checkpoint=file)
+
+
+def test_a_file_that_holds_something_else_is_refused(tmp_path):
+    file = tmp_path / "checkpoint.pt"
+    torch.save(torch.zeros(3), file)
+    with pytest.raises(ValueError, match="not a checkpoint that can be read"):
+        train(new_model(), batches, loss, steps=4, lr=1e-2, checkpoint=file)
+    torch.save(new_model(), file)  # a pickled object, which could run code when read
+    with pytest.raises(ValueError, match="not a checkpoint that can be read"):
+        train(new_model(), batches, loss, steps=4, lr=1e-2, checkpoint=file)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    file = tmp_path / "checkpoint.pt"
+    train(new_model(), batches, loss, steps=4, lr=1e-2, checkpoint=file)
+    with pytest.raises(ValueError, match=r"another run \(lr was 0.01 and is now 0.02\)"):
+        train(new_model(), batches, loss, steps=4, lr=2e-2, checkpoint=file)
+    with pytest.raises(ValueError, match="the model had other shapes"):
+        train(nn.Linear(IN_FEATURES, OUT_FEATURES), batches, loss, steps=4, lr=1e-2, checkpoint=file)
+
+
+def test_one_step_equals_adamw_by_hand():
+    """The first step of Adam moves each parameter by the learning rate against its gradient's sign."""
+    model, lr, decay = new_model().eval(), 1e-2, 0.1
+    before = copy.deepcopy(model)
+    batch_loss = loss(before, batches(0))
+    batch_loss.backward()
+    norm = torch.cat([p.grad.flatten() for p in before.parameters() if p.grad is not None]).norm().item()
+    train(model, batches, lambda _, batch: loss(model.eval(), batch), steps=1, lr=lr, weight_decay=decay, clip=norm / 2)
+    for p, q in zip(before.parameters(), model.parameters(), strict=True):
+        assert p.grad is not None
+        gradient = p.grad / 2
+        shrunk = p * (1 - lr * decay) if p.ndim == 2 else p
+        # One warm-up step has the full rate.
+        expected = shrunk - lr * gradient / (gradient.abs() + 1e-8)
+        torch.testing.assert_close(q, expected, rtol=0, atol=1e-6)
+
+
+def test_training_learns():
+    model = new_model()
+    losses = train(model, batches, loss, steps=200, lr=1e-2)
+    assert len(losses) == 200
+    assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
+    assert not model.training
+
+
+def test_the_seed_decides_the_noise_and_the_callers_generator_stays():
+    first, same, other = new_model(), new_model(), new_model()
+    torch.manual_seed(7)
+    expected = torch.rand(2)
+    torch.manual_seed(7)
+    losses = train(first, batches, loss, steps=5, lr=1e-2, seed=1)
+    assert torch.equal(torch.rand(2), expected)
+    assert train(same, batches, loss, steps=5, lr=1e-2, seed=1) == losses
+    assert train(other, batches, loss, steps=5, lr=1e-2, seed=2) != losses
+
+
+def test_a_loss_that_is_no_number_is_reported():
+    with pytest.raises(FloatingPointError, match="The loss is nan at step 0: try a smaller learning rate"):
+        train(new_model(), batches, lambda model, batch: loss(model, batch) * torch.nan, steps=2, lr=1e-2)
+
+
+def test_schedule_rises_then_falls_to_zero():
+    shares = [cosine_schedule(step, steps=100, warmup=0.1) for step in range(100)]
+    assert shares[:10] == pytest.approx([i / 10 for i in range(1, 11)])
+    assert all(a > b for a, b in pairwise(shares[9:]))
+    assert shares[54] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 91)))
+    assert 0 < shares[-1] < 1e-3
+    assert cosine_schedule(0, steps=1, warmup=0.0) == 1
