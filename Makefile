@@ -9,8 +9,10 @@ export PYTHONUTF8 := 1
 SETUP_INPUTS := pyproject.toml constraints.txt
 SITE := _build/html
 PORT ?= 8000
+TORCH ?= 2.13.0
+NBVAL := $(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book serve test labs lint types unit colab constraints clean
+.PHONY: help book serve test labs lint types check unit nbval colab constraints clean
 
 help:
 	@echo "make book    build the site into $(SITE)"
@@ -44,12 +46,44 @@ serve: book
 labs: .venv/.dev
 	$(BIN)/python tools/labs.py build
 
+# What CI runs, cheapest first, so that a slip is told within seconds.
+test: lint types check book unit nbval colab
+	@echo "==> everything passed"
+
 lint: .venv/.dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	@echo "==> lint"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 
 types: .venv/.dev
-	$(BIN)/basedpyright --warnings
+	@echo "==> types"
+	@$(BIN)/basedpyright --warnings
 
-unit: .venv/.dev
-	$(BIN)/python -m pytest
+check: .venv/.dev
+	@echo "==> notebooks agree with their sources"
+	@$(BIN)/python tools/labs.py check
+
+unit: .venv/.dev book
+	@echo "==> unit tests"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# Every output of every cell is compared: the learner's copies on one thread, the solutions on two.
+nbval: .venv/.dev
+	@echo "==> labs"
+	@OMP_NUM_THREADS=1 $(NBVAL) labs/*.ipynb
+	@OMP_NUM_THREADS=2 $(NBVAL) labs/solutions/*.ipynb
+
+colab: .venv/.dev
+	@echo "==> labs on an emulated Colab"
+	@$(BIN)/python tools/colab.py
+
+# Resolves the newest versions that pyproject.toml admits, in a new environment, and writes them down.
+constraints:
+	rm -rf .cache/resolve && $(PYTHON) -m venv .cache/resolve
+	.cache/resolve/bin/python -m pip install --quiet --upgrade pip
+	.cache/resolve/bin/python -m pip install --quiet "torch==$(TORCH)"
+	.cache/resolve/bin/python -m pip install --quiet --group dev '.[viz]'
+	.cache/resolve/bin/python -m pip freeze --all --exclude labutils | sed 's/+cpu$$//' | sort -f > constraints.txt
+
+clean:
+	rm -rf .venv _build .cache build dist *.egg-info
