@@ -1,5 +1,6 @@
 """The course as data, for the site and its tests: chapters, labs, the ledger's items, and the evidence that labs left."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,8 @@ class Claim:
 
     @property
     def reason(self) -> str:
-        """Why an item that is text only cannot be measured, such as "date and authorship"."""
-        return self.show.removeprefix("Text only").split(";")[0].strip(" :.") if self.text_only else ""
+        """What a text-only item is about, such as "date and authorship"; empty where the ledger does not say."""
+        return re.split(r"[;(]", self.show.removeprefix("Text only"))[0].removeprefix(" for").strip(" :.")
 
 
 def read_ledger(path: Path = LEDGER_FILE) -> dict[str, Claim]:

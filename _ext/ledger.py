@@ -56,7 +56,7 @@ def filter_form() -> nodes.raw:
 def counts(claims: list[Claim], evidence: dict[str, list[Evidence]]) -> str:
     """A Markdown table: how many items have each verdict, and how many of them are settled."""
     of = Counter((claim.verdict, status(claim, evidence.get(claim.id, []))) for claim in claims)
-    lines = ["| verdict | items | measured | text only | not yet measured |", "| --- | --: | --: | --: | --: |"]
+    lines = ["| verdict | items | measured | text only | to come |", "| --- | --: | --: | --: | --: |"]
     for verdict, text in VERDICTS.items():
         row = [of[verdict, state] for state in STATUS]
         lines.append(f"| {text} | {sum(row)} | {' | '.join(map(str, row))} |")
@@ -97,9 +97,9 @@ class LedgerDirective(SphinxDirective):
         item += self.line("Checked", [nodes.Text(claim.correct)])
         if claim.sources:
             citations, messages = self.parse_inline("{cite:t}`" + ",".join(claim.sources) + "`")
-            item += self.line("Sources", citations + messages)
-        item += self.line("Home", self.home(claim))
-        item += self.line("Evidence", self.evidence_of(claim, records))
+            item += self.line("Sources", citations + messages, "aside")
+        item += self.line("Home", self.home(claim), "aside")
+        item += self.line("Evidence", self.evidence_of(claim, records), "aside")
         return item
 
     def line(self, label: str, content: list[Node], *classes: str) -> nodes.paragraph:
@@ -116,7 +116,7 @@ class LedgerDirective(SphinxDirective):
     def evidence_of(self, claim: Claim, records: list[Evidence]) -> list[Node]:
         if not records:
             if claim.text_only:
-                return [nodes.Text(f"Nothing to measure: {claim.reason or 'a matter of wording'}.")]
+                return [nodes.Text(f"Nothing to measure ({claim.reason or 'text only'}).")]
             return [nodes.Text(f"Lab {claim.lab}, not yet measured.")]
         parts: list[Node] = []
         for record in records:

@@ -24,10 +24,12 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": path, "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore"}
 
 
-def build(*, fresh: bool = False) -> int:
-    """Build the site and say where it is; returns the exit status."""
-    if fresh:
-        shutil.rmtree(ROOT / "_build", ignore_errors=True)
+def build() -> int:
+    """Build the site anew and say where it is; returns the exit status.
+
+    Everything is built each time. It takes seconds, because the labs are not run, and no page can be out of date.
+    """
+    shutil.rmtree(ROOT / "_build", ignore_errors=True)
     started = time.monotonic()
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT), "-W", "-n", "--keep-going"]
     status = subprocess.run(command, cwd=ROOT, env=environment()).returncode
@@ -61,12 +63,11 @@ def serve(port: int) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the site, or serve it on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
-    builder = commands.add_parser("build", help="build _build/html; every warning is an error")
-    builder.add_argument("--fresh", action="store_true", help="delete what was built before")
+    commands.add_parser("build", help="build _build/html; every warning is an error")
     server = commands.add_parser("serve", help="serve what was built on localhost")
     server.add_argument("--port", type=int, default=8000)
     arguments = parser.parse_args()
-    return build(fresh=arguments.fresh) if arguments.command == "build" else serve(arguments.port)
+    return build() if arguments.command == "build" else serve(arguments.port)
 
 
 if __name__ == "__main__":
