@@ -90,9 +90,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     command.add_argument("--practice", action="store_true", help="go on where the code cannot be isolated")
     options = parser.parse_args(arguments)
-    try:
-        if options.lab:
+    if options.lab:
+        try:
             exercises_of(options.lab)
+        except ValueError as error:
+            parser.error(str(error))
+    try:
         secret = _seed(options.seed)
         with Sandbox() as sandbox:
             if not sandbox.isolation.complete and not options.practice:
@@ -110,7 +113,7 @@ def main(arguments: list[str] | None = None) -> int:
                       f"({time.perf_counter() - start:.2f} s)", flush=True)  # fmt: skip
             report.write_summary(scores, options.out)
             print(f"Results are in {options.out}. {sandbox.isolation.sentence}")
-    except (SandboxError, ValueError, OSError) as error:
+    except (SandboxError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

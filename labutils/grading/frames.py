@@ -26,6 +26,8 @@ def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """Turn a value into JSON; put its tensors into `tensors`. Subclasses become the plain type they extend."""
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
+        if torch.Tensor.numel(value) * torch.Tensor.element_size(value) > MAX_BODY:
+            raise BadFrame("too large")  # before it is copied: an expanded tensor may claim any size
         with torch._C.DisableTorchFunctionSubclass():  # a subclass must not choose what "detach" means
             # The clone makes views and expanded tensors independent, as safetensors requires.
             tensors[name] = torch.Tensor.detach(value).as_subclass(torch.Tensor).cpu().contiguous().clone()

@@ -20,7 +20,8 @@ def code(text: str, limit: int = 120) -> str:
     text = "".join(character if character.isprintable() else " " for character in text)  # bidi marks and surrogates too
     text = text.replace("::", ":\u200b:").replace("##[", "##\u200b[")
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{ticks} {text} {ticks}" if text.strip() else ""
+    space = " " if "`" in text else ""  # Markdown drops it again
+    return f"{ticks}{space}{text}{space}{ticks}" if text.strip() else ""
 
 
 def number(value: float) -> str:

@@ -143,6 +143,7 @@ _KERNEL = {
 }  # fmt: skip
 _DENIED = _NETWORK | _PROCESSES | _OTHERS_PROCESSES | _FILES_BESIDE_LANDLOCK | _OUTLIVES_THE_PROCESS | _KERNEL
 _CLONE, _CLONE3, _TGKILL, _PRLIMIT, _PRCTL, _FCNTL = (56, 220), (435, 435), (234, 131), (302, 261), (157, 167), (72, 25)
+_IOCTL = (16, 29)
 _NEWEST = 451
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
@@ -167,7 +168,8 @@ def _filter(architecture: str) -> bytes:
             op(_RETURN, otherwise),
         ]
 
-    def prctl_or_fcntl(call: tuple[int, int], index: int, refused: tuple[int, ...]) -> list[bytes]:
+    def refused_if(call: tuple[int, int], index: int, refused: tuple[int, ...]) -> list[bytes]:
+        """Refuse `call` where argument `index` is one of `refused`, and allow it elsewhere."""
         tests = [piece for value in refused for piece in (op(_JUMP_EQUAL, value, 0, 1), op(_RETURN, _REFUSE))]
         return [
             op(_JUMP_EQUAL, call[column], 0, len(tests) + 2),
@@ -185,8 +187,9 @@ def _filter(architecture: str) -> bytes:
     program += on_argument(_CLONE, 0, _JUMP_BITS, 0x10000, _ALLOW, _REFUSE)  # CLONE_THREAD: threads, no processes
     program += on_argument(_TGKILL, 0, _JUMP_EQUAL, os.getpid(), _ALLOW, _REFUSE)
     program += on_argument(_PRLIMIT, 0, _JUMP_EQUAL, 0, _ALLOW, _REFUSE)
-    program += prctl_or_fcntl(_PRCTL, 0, (PR_SET_PDEATHSIG, PR_SET_DUMPABLE))
-    program += prctl_or_fcntl(_FCNTL, 1, (8, 10, 15))  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals by way of a socket
+    program += refused_if(_PRCTL, 0, (PR_SET_PDEATHSIG, PR_SET_DUMPABLE))
+    program += refused_if(_FCNTL, 1, (8, 10, 15))  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals by way of a socket
+    program += refused_if(_IOCTL, 1, (0x8901, 0x8902))  # FIOSETOWN, SIOCSPGRP: the same
     program.append(op(_RETURN, _ALLOW))
     return b"".join(program)
 

@@ -242,6 +242,6 @@ def _cause(status: int) -> str:
         if died_of == signal.SIGSEGV:
             return "crashed the interpreter (endless recursion, or memory it should not touch)"
         if died_of == signal.SIGXCPU or died_of == signal.SIGKILL:
-            return "used up its processor time or memory"
-        return f"was ended by the signal {signal.Signals(died_of).name}"
+            return "was killed: it used up its processor time or memory, or hung up on the grader"
+        return f"was ended by signal {signal.Signals(died_of).name}"
     return "ended the process (os._exit, or something like it)"

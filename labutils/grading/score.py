@@ -49,7 +49,7 @@ class Score:
     @property
     def score(self) -> float:
         """The sum over the exercises."""
-        return round(sum(exercise.score for exercise in self.exercises), 2)
+        return round(sum((exercise.score for exercise in self.exercises), start=0.0), 2)
 
     @property
     def points(self) -> int:
@@ -250,7 +250,7 @@ def _same(draw: Draw, got: Any, mutant: Any, case: int) -> bool:
 
 _ADVICE = {
     "SystemExit": "Return the result instead of leaving Python.",
-    "MemoryError": "It asked for more than 1 GB.",
+    "MemoryError": "It asked for more memory than an exercise may use.",
     "RecursionError": "A function calls itself without an end.",
     "ModuleNotFoundError": "The grader has only what the labs install.",
     "ImportError": "The grader has only what the labs install.",
