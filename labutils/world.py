@@ -15,11 +15,11 @@ Read from top to bottom: the language as data, the compiler, the laws.
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -292,6 +292,7 @@ def read_rules(grammar: Grammar) -> dict[str, Ways]:
 
 
 def _read_way(way: str) -> tuple[float, Todo]:
+    """Read "28% a/an <subject.one>"; without a share it is 100%."""
     first, *rest = way.split()
     share, symbols = (float(first[:-1]) / 100, rest) if first.endswith("%") else (1.0, [first, *rest])
     return share, () if symbols == ["nothing"] else tuple(symbols)
@@ -322,7 +323,12 @@ class Compiler:
         self.sure = np.ones(len(grammar.topics))
 
     def arcs(self, todo: Todo) -> list[Arc]:
-        """The next words of a state. Raises ValueError if one word could lead to two states."""
+        """The next words of a state: those of its first symbol, each with what then remains.
+
+        Raises ValueError if one word could lead to two states: the words so far must always tell the state.
+        """
+        if len(todo) > 100:
+            raise ValueError(f"The state {' '.join(todo[:5])!r} ... never ends. Does a rule contain itself?")
         if not todo:  # the sentence is over: begin another
             return self.arcs(self.start)
         first, rest = todo[0], todo[1:]
@@ -348,10 +354,12 @@ class Compiler:
         return [Arc(first, self.sure, rest)]
 
     def _sounding(self, sound: str, todo: Todo) -> list[Arc]:
+        """The arcs whose word starts with this sound."""
         return [arc for arc in self.arcs(todo) if starts_with_vowel_sound(arc.word) == (sound == "(vowel)")]
 
     @staticmethod
     def _merge(todo: Todo, arcs: list[Arc]) -> list[Arc]:
+        """Add up the arcs of each word, which several ways of a rule may share."""
         merged: dict[str, Arc] = {}
         for arc in arcs:
             known = merged.setdefault(arc.word, arc._replace(weight=0 * arc.weight))
@@ -518,8 +526,8 @@ class World:
                 )
         return np.array([self._token_of[word] for word in text.split()], dtype=np.int64)
 
-    def decode(self, tokens: Int[ndarray, " seq"]) -> str:
-        """The words of the tokens, with spaces between them."""
+    def decode(self, tokens: Iterable[SupportsIndex]) -> str:
+        """The words of the tokens (an array, a tensor or a list of one axis), with spaces between them."""
         return " ".join(self.vocab[token] for token in tokens)
 
     def prompt(self, text: str) -> Int[ndarray, "1 seq"]:

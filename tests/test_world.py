@@ -545,6 +545,8 @@ def tiny(rules, **fields):
         (lambda: tiny("<s> = a .\n<s> = b .").automaton, "two rules for <s>"),
         (lambda: tiny("<s> = 50% a b . | 50% a c .").automaton, "'a' could lead to 'b .' or to 'c .'"),
         (lambda: tiny("<s> = <t> .").automaton, "no rule or word list <t>"),
+        (lambda: tiny("<s> = a <s> .").automaton, "Does a rule contain itself"),
+        (lambda: tiny("<s> = 50% <s> a | 50% b .").automaton, "Does a rule contain itself"),
         (lambda: tiny("<s> = X .", fixed_words={"X": "a=0.7 b=0.2"}).automaton, "positive and sum to 1"),
     ],
 )
