@@ -76,26 +76,26 @@ export function decode(logits, { temperature, top_k, top_p, rule }) {
 const STYLE = `
 .gam-live { --gam-accent: #3d85c6; max-width: 44rem; font: inherit; color: inherit; line-height: 1.4; }
 .gam-live *, .gam-live *::before { box-sizing: border-box; }
-.gam-live .gam-presets { display: flex; flex-wrap: wrap; gap: .4rem; margin: 0 0 .6rem; padding: 0; border: 0; }
-.gam-live button { font: inherit; font-size: .9em; color: inherit; background: transparent; cursor: pointer;
+.gam-live.gam-live .gam-presets { display: flex; flex-wrap: wrap; gap: .4rem; margin: 0 0 .6rem; padding: 0; border: 0; }
+.gam-live.gam-live button { font: inherit; font-size: .9em; color: inherit; background: transparent; cursor: pointer;
   border: 1px solid currentColor; border-radius: .3rem; padding: .2rem .6rem; min-height: 1.9rem; }
-.gam-live button[aria-pressed="true"] { box-shadow: inset 0 0 0 2px var(--gam-accent); }
+.gam-live.gam-live button[aria-pressed="true"] { box-shadow: inset 0 0 0 2px var(--gam-accent); }
 .gam-live :is(button, input, select, .gam-scroll):focus-visible { outline: 3px solid var(--gam-accent); outline-offset: 2px; }
-.gam-live .gam-control { display: grid; grid-template-columns: 6.5rem minmax(0, 1fr) 3.2rem; gap: .6rem;
+.gam-live.gam-live .gam-control { display: grid; grid-template-columns: 6.5em minmax(0, 1fr) 2.6em; gap: .6rem;
   align-items: center; margin: 0; font-weight: inherit; min-height: 2rem; }
-.gam-live .gam-control input { width: 100%; min-width: 0; margin: 0; accent-color: var(--gam-accent); }
-.gam-live .gam-control output { text-align: right; font-variant-numeric: tabular-nums; }
-.gam-live .gam-rule { display: flex; flex-wrap: wrap; gap: .2rem .6rem; align-items: center; margin: .2rem 0 0; }
-.gam-live .gam-rule select { font: inherit; font-size: .9em; max-width: 100%; padding: .15rem; color: inherit;
+.gam-live.gam-live .gam-control input { width: 100%; min-width: 0; margin: 0; accent-color: var(--gam-accent); }
+.gam-live.gam-live .gam-control output { text-align: right; font-variant-numeric: tabular-nums; }
+.gam-live.gam-live .gam-rule { display: flex; flex-wrap: wrap; gap: .2rem .6rem; align-items: center; margin: .2rem 0 0; }
+.gam-live.gam-live .gam-rule select { font: inherit; font-size: .9em; max-width: 100%; padding: .15rem; color: inherit;
   background: transparent; border: 1px solid currentColor; border-radius: .3rem; }
-.gam-live .gam-rule option { color: #111; background: #fff; }
-.gam-live .gam-facts { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .1rem .8rem; margin: .7rem 0 .4rem;
+.gam-live.gam-live .gam-rule option { color: #111; background: #fff; }
+.gam-live.gam-live .gam-facts { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .1rem .8rem; margin: .7rem 0 .4rem;
   padding: .4rem 0; border: solid currentColor; border-width: 1px 0; }
-.gam-live .gam-facts dt { font-weight: normal; font-size: .85em; grid-row: 1; }
-.gam-live .gam-facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; grid-row: 2; }
-.gam-live .gam-warning { margin: .4rem 0; padding-left: .6rem; border-left: 4px solid #d55e00; }
-.gam-live .gam-warning:empty { display: none; }
-.gam-live .gam-scroll { max-height: 26rem; overflow-y: auto; }
+.gam-live.gam-live .gam-facts dt { margin: 0; font-weight: normal; font-size: .85em; grid-row: 1; }
+.gam-live.gam-live .gam-facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; grid-row: 2; }
+.gam-live.gam-live .gam-warning { margin: .4rem 0; padding-left: .6rem; border-left: 4px solid #d55e00; }
+.gam-live.gam-live .gam-warning:empty { display: none; }
+.gam-live.gam-live .gam-scroll { max-height: 26rem; overflow-y: auto; }
 .gam-live.gam-live table { width: 100%; margin: 0; border: 0; border-collapse: collapse; table-layout: fixed;
   font-size: .9em; font-variant-numeric: tabular-nums; }
 .gam-live.gam-live :is(tr, th, td) { border: 0; background: transparent; color: inherit; }
@@ -106,8 +106,8 @@ const STYLE = `
 .gam-live.gam-live .gam-bar-cell { text-align: left; padding-inline: .5rem; }
 .gam-live.gam-live tr[data-kept="false"] th { text-decoration: line-through; }
 .gam-live.gam-live tr[data-kept="after"] td:last-child { font-weight: 600; }
-.gam-live caption { caption-side: top; text-align: left; color: inherit; padding: 0 0 .3rem; }
-.gam-live .gam-key { display: inline-block; width: 1.6em; height: .75em; margin: 0 .25em 0 .1em; }
+.gam-live.gam-live caption { caption-side: top; text-align: left; color: inherit; padding: 0 0 .3rem; }
+.gam-live.gam-live .gam-key { display: inline-block; width: 1.6em; height: .75em; margin: 0 .25em 0 .1em; }
 .gam-live .gam-track { position: relative; display: block; height: 1.05em; border-left: 1px solid currentColor;
   background: linear-gradient(90deg, transparent calc(100% - 1px), color-mix(in srgb, currentColor 30%, transparent) 0) 0 / 25% 100%; }
 .gam-live .gam-ghost { background: color-mix(in srgb, currentColor 16%, transparent);
@@ -118,8 +118,8 @@ const STYLE = `
 .gam-live .gam-track > .gam-bar { top: .22em; bottom: .22em; }
 .gam-live .gam-hidden { position: absolute; width: 1px; height: 1px; margin: -1px; padding: 0; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; border: 0; }
-.gam-live .gam-open { margin-top: .4rem; }
-@media (max-width: 30rem) { .gam-live .gam-control { grid-template-columns: 5.6rem minmax(0, 1fr) 2.8rem; gap: .4rem; } }
+.gam-live.gam-live .gam-open { margin-top: .4rem; }
+@media (max-width: 30rem) { .gam-live.gam-live .gam-control { gap: .4em; } }
 `;
 
 const make = (tag, attributes = {}, ...children) => {
@@ -230,7 +230,7 @@ function render({ model, el }) {
     "table", {},
     make("caption", {}, make("span", { class: "gam-key gam-ghost" }), "softmax at T = 1 ",
       make("span", { class: "gam-key gam-bar" }), "what is drawn from (full width = 1)"),
-    make("colgroup", {}, column("6.2rem"), column("auto"), column("3.6rem"), column("3.6rem")),
+    make("colgroup", {}, column("6em"), column("auto"), column("4.7em"), column("4.7em")),
     make("thead", {}, make("tr", {}, heading("token", { class: "gam-left" }),
       make("td", { class: "gam-bar-cell", "aria-hidden": "true" }), heading("before"), heading("after"))),
     make("tbody", {}, ...headRows.map((r) => r.node), ...(tail.length ? [tailRow.node] : [])),

@@ -42,27 +42,27 @@ STYLE = {
 def tree() -> Figure:
     """Two steps in which the best first step does not lead to the best sequence."""
     figure, axes = plt.subplots(figsize=(4.4, 3.3))
-    axes.set(xlim=(-0.15, 2.75), ylim=(-3.2, 3.4))
+    axes.set(xlim=(-0.15, 2.9), ylim=(-3.2, 3.4))
     axes.axis("off")
     root = (0.0, 0.0)
-    first = {"the": (1.0, 2.2), "a": (1.0, -0.6), "…": (1.0, -2.4)}
+    first = {"the": (1.0, 2.2), "some": (1.0, -0.6), "…": (1.0, -2.4)}
     edges = [
         (root, first["the"], "0.40", ORANGE),
-        (root, first["a"], "0.35", BLUE),
+        (root, first["some"], "0.35", BLUE),
         (root, first["…"], "0.25", INK),
     ]
     leaves = [
         ("the", "big", 2.9, 0.50, ORANGE),
         ("the", "…", 1.5, 0.50, INK),
-        ("a", "dog", 0.1, 0.90, BLUE),
-        ("a", "…", -1.3, 0.10, INK),
+        ("some", "dogs", 0.1, 0.90, BLUE),
+        ("some", "…", -1.3, 0.10, INK),
     ]
     for parent, word, height, probability, colour in leaves:
         end = (2.0, height)
         edges.append((first[parent], end, f"{probability:.2f}", colour))
         if word != "…":
-            product = {"the": 0.40, "a": 0.35}[parent] * probability
-            axes.text(2.12, height, f"{word}\n= {product:.3f}", va="center", color=colour, fontweight="bold")
+            product = {"the": 0.40, "some": 0.35}[parent] * probability
+            axes.text(2.12, height, f"{parent} {word}\n= {product:.3f}", va="center", color=colour, fontweight="bold")
         else:
             axes.text(2.12, height, word, va="center")
     for (x0, y0), (x1, y1), label, colour in edges:
@@ -121,32 +121,63 @@ def rules() -> Figure:
     return figure
 
 
-PLANE = [  # evidence key without its ending, label, colour, marker, offset of the label in points
-    ("inf-greedy-vs-random-undefined/plane-real", "the world itself", INK, "*", (6, -12)),
-    ("inf-greedy-vs-random-undefined/plane-greedy", "greedy", PINK, "s", (6, 4)),
-    ("inf-greedy-vs-random-undefined/plane-beam", "beam 4", PINK, "D", (6, -12)),
-    ("temp-higher-more-random/plane-t05", "T = 0.5", ORANGE, "o", (6, 4)),
-    ("temp-higher-more-random/plane-t08", "T = 0.8", ORANGE, "o", (6, 4)),
-    ("inf-greedy-vs-random-undefined/plane-random", "T = 1", ORANGE, "o", (6, 4)),
-    ("temp-higher-more-random/plane-t15", "T = 1.5", ORANGE, "o", (-8, -14)),
-    ("topk-variability/plane-k5", "k = 5", GREEN, "^", (6, -12)),
-    ("topk-variability/plane-k20", "k = 20", GREEN, "^", (6, -12)),
-    ("topp-definition/plane-p50", "p = 0.5", BLUE, "v", (6, 4)),
-    ("topp-definition/plane-p90", "p = 0.9", BLUE, "v", (6, 4)),
-    ("temp-scaling-factor/plane-t15-p90", "T = 1.5, p = 0.9", BLUE, "v", (6, 4)),
+FAMILIES = [  # name, colour, marker, and for each point its label and its evidence key without the ending
+    ("the language itself", INK, "*", {"": "inf-greedy-vs-random-undefined/plane-real"}),
+    (
+        "maximisation",
+        PINK,
+        "s",
+        {"greedy": "inf-greedy-vs-random-undefined/plane-greedy", "beam": "inf-greedy-vs-random-undefined/plane-beam"},
+    ),
+    (
+        "temperature T",
+        ORANGE,
+        "o",
+        {
+            "0.5": "temp-higher-more-random/plane-t05",
+            "0.8": "temp-higher-more-random/plane-t08",
+            "1": "inf-greedy-vs-random-undefined/plane-random",
+            "1.5": "temp-higher-more-random/plane-t15",
+        },
+    ),
+    ("top-k", GREEN, "^", {"5": "topk-variability/plane-k5", "20": "topk-variability/plane-k20"}),
+    (
+        "top-p",
+        BLUE,
+        "v",
+        {
+            "0.5": "topp-definition/plane-p50",
+            "0.9": "topp-definition/plane-p90",
+            "0.99": "topp-definition/plane-p99",
+        },
+    ),
+    ("T = 1.5, then p = 0.9", BLUE, "D", {"": "temp-scaling-factor/plane-t15-p90"}),
 ]
 
 
 def plane() -> Figure:
     """Quality against diversity, as lab 12 measured them."""
     numbers = {item.key: item.value for item in evidence.collect([NOTEBOOK])}
-    figure, axes = plt.subplots(figsize=(4.4, 4.2))
-    for key, label, colour, marker, offset in PLANE:
-        point = (numbers[f"{key}-distinct3"], numbers[f"{key}-errors"])
-        axes.plot(*point, marker, color=colour, markersize=8, clip_on=False)
-        axes.annotate(label, point, xytext=offset, textcoords="offset points", color=colour, fontsize=9)
-    axes.set(xlabel="distinct-3 (share of 3-grams that are new)", ylabel="ungrammatical sentences, %")
-    axes.set_ylim(bottom=0)
+    figure, axes = plt.subplots(figsize=(4.4, 4.4))
+    for name, colour, marker, points in FAMILIES:
+        places = [(numbers[f"{key}-distinct3"], numbers[f"{key}-errors"]) for key in points.values()]
+        axes.plot(
+            *zip(*places, strict=True),
+            color=colour,
+            marker=marker,
+            markersize=8,
+            linewidth=1,
+            label=name,
+            clip_on=False,
+        )
+        for label, place in zip(points, places, strict=True):
+            offset, angle = ((-16, 3), 0) if name == "top-k" else ((3, 6), 50)  # top-k runs close to temperature
+            style = {"textcoords": "offset points", "rotation": angle, "color": colour, "fontsize": 9}
+            axes.annotate(label, place, xytext=offset, **style)
+    axes.set_yscale("symlog", linthresh=0.1)
+    axes.set_yticks([0, 0.1, 1, 10], ["0", "0.1", "1", "10"])
+    axes.set(xlabel="distinct-3 (share of different 3-grams)", ylabel="sentences with an error, %", ylim=(0, 60))
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
     return figure
 
 
@@ -157,6 +188,8 @@ def save(figure: Figure, name: str) -> None:
 
 
 if __name__ == "__main__":
+    if not NOTEBOOK.exists():
+        raise SystemExit("The figure of the plane needs the evidence of lab 12: run `make labs` first.")
     with mpl.rc_context(STYLE):
         for draw in (tree, temperature, rules, plane):
             save(draw(), draw.__name__)
