@@ -19,10 +19,6 @@ SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Number = TypeVar("Number", bound=SupportsFloat)
 
 
-class OutOfRange(AssertionError):
-    """A measured number lies outside the range that its claim allows."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """One measured number of a claim, with the range it must lie in; an open end of the range is infinite.
@@ -84,6 +80,17 @@ class Evidence:
         return f"{self.what}: ≈ {self.number}{unit} ({self.range})"
 
 
+class OutOfRange(AssertionError):
+    """A measured number, `evidence`, lies outside the range that its claim allows."""
+
+    def __init__(self, evidence: Evidence):
+        super().__init__(
+            f"{evidence.key}: {evidence.what} is {evidence.value:.6g}, but it {evidence.range}. If you changed "
+            f"something above, this is what the change did; if not, restart the kernel and run all cells."
+        )
+        self.evidence = evidence
+
+
 def measure(
     claim: str,
     value: Number,
@@ -100,7 +107,7 @@ def measure(
     end, and the same number twice for an exact result (compared to 9 digits). `name` tells several numbers of one claim
     apart. `digits` is the number of significant digits shown.
 
-    Raises OutOfRange if the value lies outside the range or is not finite, and ValueError if the range or a name is unusable.
+    Raises OutOfRange if the value lies outside the range or is not finite, and ValueError if an argument is unusable.
     """
     name = claim if name is None else name
     low, high = _checked_range(between)
@@ -108,10 +115,7 @@ def measure(
     measured = _as_float(value)
     record = Evidence(claim=claim, name=name, what=what, value=measured, low=low, high=high, unit=unit, digits=digits)
     if not record.holds:
-        raise OutOfRange(
-            f"{record.key}: {what} is {measured:.6g}, but it {record.range}. If you changed something above, this is "
-            f"what the change did; if not, restart the kernel and run all cells."
-        )
+        raise OutOfRange(record)
     _show(record)
     return value
 
