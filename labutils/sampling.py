@@ -12,7 +12,8 @@ the removed tokens among the kept ones in proportion.
 
 A model is anything that is called as `model(tokens)`, with tokens of shape [batch, seq], and returns logits of shape
 [batch, seq, vocab_size]. A model with a method `empty_cache(batch)` is also called as `model(new_tokens, cache)`: it
-appends to the cache and returns the logits of the new positions only. Put a model with dropout in `eval()` mode first.
+appends to the cache and returns the logits of the new positions only. A cache is a list of parts (one a layer);
+`part.select(rows)` returns the part for these rows of the batch. Put a model with dropout in `eval()` mode first.
 """
 
 import math
@@ -227,14 +228,13 @@ def generate(
     """
     _check_request(prompt, max_new_tokens)
     batch, prompt_length = prompt.shape
-    empty_cache = getattr(model, "empty_cache", None)
-    cache = empty_cache(batch) if use_cache and empty_cache else None
+    cache = _empty_cache(model, batch) if use_cache else None
     tokens = unseen = prompt
     lengths = torch.zeros(batch, dtype=torch.int64, device=prompt.device)
     running = torch.ones(batch, dtype=torch.bool, device=prompt.device)
 
     for _ in range(max_new_tokens):
-        logits = (model(tokens) if cache is None else model(unseen, cache))[:, -1]
+        logits = _next_logits(model, tokens, unseen, cache)
         logits = penalize_repetition(logits, tokens, repetition_penalty)
         logits = filter_logits(logits, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
         new = logits.argmax(dim=-1) if greedy else sample(logits, generator)
@@ -287,6 +287,7 @@ def beam_search(
     max_new_tokens: int,
     stop_token: int | None = None,
     length_penalty: float = 0.0,
+    use_cache: bool = True,
 ) -> Beams:
     """Search for the most probable continuation of each prompt, keeping the `width` best beginnings at every step.
 
@@ -299,7 +300,7 @@ def beam_search(
     1 it is the mean log-probability per token. Hugging Face's default is 1; this search equals its
     `early_stopping="never"` [wolf2020transformers].
 
-    The search calls the model on whole sequences, without a cache, so that it stays short to read.
+    The cache is used if the model has one; its rows follow the beams, which die and branch.
 
     Raises:
         ValueError: if the prompt is empty, or `width` or `max_new_tokens` is below 1.
@@ -311,9 +312,11 @@ def beam_search(
     batch, prompt_length = prompt.shape
 
     # All beams start as the same prompt. Only the first one counts, or the search would find everything `width` times.
-    running = prompt[:, None].expand(batch, width, prompt_length)
+    running = unseen = prompt[:, None].expand(batch, width, prompt_length)
     running_log_p = torch.full((batch, width), -math.inf, device=prompt.device)
     running_log_p[:, 0] = 0.0
+    cache = _empty_cache(model, batch * width) if use_cache else None
+    first_row = width * torch.arange(batch, device=prompt.device)[:, None]
     padding = 0 if stop_token is None else stop_token
     complete = Beams(
         tokens=torch.full((batch, width, prompt_length + max_new_tokens), padding, device=prompt.device),
@@ -324,13 +327,14 @@ def beam_search(
     )
 
     for length in range(1, max_new_tokens + 1):
-        next_log_p = model(running.flatten(0, 1))[:, -1].log_softmax(dim=-1).unflatten(0, (batch, width))
+        logits = _next_logits(model, running.flatten(0, 1), unseen.flatten(0, 1), cache)
+        next_log_p = logits.log_softmax(dim=-1).unflatten(0, (batch, width))
         vocab = next_log_p.shape[-1]
         all_log_p = (running_log_p[..., None] + next_log_p).flatten(1)
         # Of 2 · width candidates at most `width` end here, one per beam, so enough are left to go on with.
         log_p, chosen = all_log_p.topk(min(2 * width, width * vocab))
-        new = chosen % vocab
-        candidates = torch.cat((_rows(running, chosen // vocab), new[..., None]), dim=-1)
+        parent, new = chosen // vocab, chosen % vocab
+        candidates = torch.cat((_rows(running, parent), new[..., None]), dim=-1)
         is_last = length == max_new_tokens
         ends = torch.full_like(new, is_last, dtype=torch.bool)
         if stop_token is not None:
@@ -343,6 +347,10 @@ def beam_search(
             break
         running_log_p, survivors = log_p.masked_fill(ends, -math.inf).topk(width)
         running = _rows(candidates, survivors)
+        unseen = running[..., -1:]
+        if cache is not None:
+            rows = (first_row + parent.gather(1, survivors)).flatten()
+            cache = [part.select(rows) for part in cache]
         # Log-probabilities only fall. A positive penalty forgives that most at the greatest length.
         best_length = max_new_tokens if length_penalty > 0 else length + 1
         if (running_log_p[:, 0] / best_length**length_penalty <= complete.scores[:, -1]).all():
@@ -379,11 +387,30 @@ def _rows(sequences: Int[Tensor, "batch width seq"], index: Int[Tensor, "batch n
     return sequences.gather(1, index[..., None].expand(-1, -1, sequences.shape[-1]))
 
 
+def _empty_cache(model: Callable, batch: int) -> list | None:
+    empty_cache = getattr(model, "empty_cache", None)
+    return empty_cache(batch) if empty_cache else None
+
+
+def _next_logits(
+    model: Callable, tokens: Int[Tensor, "batch seq"], unseen: Int[Tensor, "batch new"], cache: list | None
+) -> Float[Tensor, "batch vocab"]:
+    """Return the logits of the token after `tokens`. With a cache, only the `unseen` ones go in."""
+    logits = (model(tokens) if cache is None else model(unseen, cache))[:, -1]
+    # Sums over a large vocabulary need more than half precision.
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def _check_request(prompt: Int[Tensor, "batch prompt"], max_new_tokens: int) -> None:
     if prompt.shape[1] == 0:
         raise ValueError("The prompt is empty, so the model has nothing to continue. Begin it with <bos>.")
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens is {max_new_tokens}, but generation adds at least one token. Use 1 or more.")
+
+
+# --------------------------------------------------------------------------------------------------------------
+# Models of Hugging Face's transformers
+# --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -392,12 +419,27 @@ class HuggingFaceModel:
 
     model: Any
 
-    def empty_cache(self, batch: int) -> Any:
-        """Return a key-value cache that the model fills in place. It takes the batch size from its first tokens."""
+    def empty_cache(self, batch: int) -> list["HuggingFaceCache"]:
+        """Return a cache of one part, which takes the batch size from the first tokens it sees."""
         from transformers import DynamicCache  # here, so that the import costs only those who use it
 
-        return DynamicCache(config=self.model.config)
+        return [HuggingFaceCache(DynamicCache(config=self.model.config))]
 
-    def __call__(self, tokens: Int[Tensor, "batch seq"], cache: Any = None) -> Float[Tensor, "batch seq vocab_size"]:
+    def __call__(
+        self, tokens: Int[Tensor, "batch seq"], cache: list["HuggingFaceCache"] | None = None
+    ) -> Float[Tensor, "batch seq vocab_size"]:
         """Return the logits of the given tokens."""
-        return self.model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None).logits
+        past = cache[0].keys_and_values if cache else None
+        return self.model(input_ids=tokens, past_key_values=past, use_cache=cache is not None).logits
+
+
+@dataclass(frozen=True)
+class HuggingFaceCache:
+    """All layers' cache of a Hugging Face model, which changes in place."""
+
+    keys_and_values: Any
+
+    def select(self, rows: Int[Tensor, " rows"]) -> "HuggingFaceCache":
+        """Keep these rows of the batch, in this order, in place."""
+        self.keys_and_values.reorder_cache(rows)
+        return self
