@@ -12,9 +12,16 @@ from sphinx.application import Sphinx
 REPAIRS = (
     # label-content-name-mismatch: the words on a button are its name, for those who speak to it
     (r'(<button[^>]*(?:search-button-field|theme-switch-button)[^>]*?) aria-label="[^"]*"', r"\1"),
-    (r'<summary aria-label="[^"]*"', "<summary"),
+    (r'<summary aria-label="Toggle hidden content"', "<summary"),
+    # summary-name: the arrow that opens the pages below a chapter has no words
+    (r'<summary>(?=<span class="toctree-toggle")', '<summary aria-label="Pages below">'),
     # region: the sidebar is a landmark, because the logo in it lies outside the navigation
-    (r'<(div|dialog) id="pst-primary-sidebar"(?! role)', r'<\1 id="pst-primary-sidebar" role="complementary" aria-label="Book"'),
+    (
+        r'<(div|dialog) id="pst-primary-sidebar"(?! role)',
+        r'<\1 id="pst-primary-sidebar" role="complementary" aria-label="Book"',
+    ),
+    # page-has-heading-one wants one heading: the theme writes the title a second time for print
+    (r'(<div id="jb-print-docs-body" class="onlyprint">\s*)<h1>.*?</h1>', r"\1"),
     # aria-deprecated-role, aria-required-children: a bibliography is a list
     (r' role="doc-biblioentry"', ' role="listitem"'),
 )

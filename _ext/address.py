@@ -1,4 +1,4 @@
-"""Derives the site's own address from the one repository setting, https://github.com/OWNER/REPO."""
+"""Derives the site's own address from the one setting that names the repository."""
 
 import re
 

@@ -1,7 +1,8 @@
-"""The course as data, for the site and its tests: chapters, labs, the ledger's items, and the evidence that labs left."""
+"""The course as data, for the site and its tests: chapters, labs, the items of the ledger, and the labs' evidence."""
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -75,6 +76,7 @@ class Claim:
         return re.split(r"[;(]", self.show.removeprefix("Text only"))[0].removeprefix(" for").strip(" :.")
 
 
+@cache
 def read_ledger(path: Path = LEDGER_FILE) -> dict[str, Claim]:
     """The items of the ledger by id, in the order of the file. Raises ValueError if an item is unusable."""
     items = {}
@@ -85,7 +87,9 @@ def read_ledger(path: Path = LEDGER_FILE) -> dict[str, Claim]:
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path.name}, item {item.get('id', item)}: {error} (see the head of the file).") from None
         if claim.verdict not in VERDICTS:
-            raise ValueError(f"{path.name}, item {claim.id}: {claim.verdict!r} is no verdict. Use one of {list(VERDICTS)}.")
+            raise ValueError(
+                f"{path.name}, item {claim.id}: {claim.verdict!r} is no verdict. Use one of {list(VERDICTS)}."
+            )
         if claim.id in items:
             raise ValueError(f"{path.name}: two items have the id {claim.id}.")
         items[claim.id] = claim
@@ -97,6 +101,7 @@ def lab_notebooks() -> list[Path]:
     return [path for number, (name, _) in LABS.items() if (path := ROOT / "labs" / f"{number}_{name}.ipynb").exists()]
 
 
+@cache
 def read_evidence() -> dict[str, Evidence]:
     """What the labs measured, by key ("claim" or "claim/name")."""
     return {record.key: record for record in collect(lab_notebooks())}

@@ -1,6 +1,6 @@
 """Numbers and claims in the prose: the roles {measured} and {claim}, the directive {errata}, and what they link to.
 
-- {measured}`claim` or {measured}`claim/name` shows a number that a lab measured, and links to the cell that measured it.
+- {measured}`claim` or {measured}`claim/name` shows a number that a lab measured, and links to the cell that did.
 - {claim}`claim` names an item of the ledger with its verdict, and links to it.
 - {errata} claim [claim ...] opens a box: the verdict, what the notes say, and then the text that the author writes.
 
@@ -40,7 +40,9 @@ def badge(verdict: str) -> nodes.inline:
     return nodes.inline("", VERDICTS[verdict], classes=["verdict", f"verdict-{verdict}"])
 
 
-def link(env: BuildEnvironment, page: str, target: str, title: str, *children: Node, classes: list[str]) -> pending_xref:
+def link(
+    env: BuildEnvironment, page: str, target: str, title: str, *children: Node, classes: list[str]
+) -> pending_xref:
     """A link to an id on another page; it is resolved when all pages are read."""
     content = nodes.inline("", "", *children, classes=classes)
     return pending_xref(
@@ -69,6 +71,7 @@ class MeasuredRole(SphinxRole):
     """{measured}`claim` or {measured}`claim/name`."""
 
     def run(self) -> tuple[list[Node], list[system_message]]:
+        """What the role puts into the line, and no messages."""
         depends_on_evidence(self.env)
         record = read_evidence().get(self.text)
         if record is None:
@@ -81,6 +84,7 @@ class ClaimRole(SphinxRole):
     """{claim}`claim`."""
 
     def run(self) -> tuple[list[Node], list[system_message]]:
+        """What the role puts into the line, and no messages."""
         self.env.note_dependency(str(LEDGER_FILE))
         claim = read_ledger().get(self.text)
         if claim is None:
@@ -97,13 +101,16 @@ class ErrataDirective(SphinxDirective):
     has_content = True
 
     def run(self) -> list[Node]:
+        """What the directive puts into the page."""
         self.env.note_dependency(str(LEDGER_FILE))
         ledger = read_ledger()
-        box = nodes.admonition("", nodes.title("", "The notes, checked"), classes=["errata"])
-        for name in self.arguments[0].split():
-            if name not in ledger:
-                log.warning("The ledger has no item %r.", name, location=self.get_location(), type="claim")
-                continue
+        names = self.arguments[0].split()
+        for name in set(names) - set(ledger):
+            log.warning("The ledger has no item %r.", name, location=self.get_location(), type="claim")
+        names = [name for name in names if name in ledger]
+        classes = ["errata", *(f"errata-{ledger[name].verdict}" for name in names[:1])]
+        box = nodes.admonition("", nodes.title("", "The notes, checked"), classes=classes)
+        for name in names:
             said = nodes.inline("", ledger[name].claim, classes=["notes-say"])
             box += nodes.paragraph("", "", link_to_claim(self.env, ledger[name]), nodes.Text(" "), said)
         box += self.parse_content_to_nodes()

@@ -51,7 +51,8 @@ def renderer() -> subprocess.Popen:
 def render(tex: str, *, display: bool) -> dict:
     """What KaTeX makes of a formula: {"html": ...} or {"error": ...}."""
     process = renderer()
-    assert process.stdin and process.stdout
+    assert process.stdin is not None
+    assert process.stdout is not None
     print(json.dumps({"tex": tex, "displayMode": display}), file=process.stdin, flush=True)
     return json.loads(process.stdout.readline())
 

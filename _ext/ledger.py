@@ -11,7 +11,7 @@ from docutils.nodes import Node
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from _ext.claims import CHAPTERS, LABS, LEDGER_PAGE, ROOT, VERDICTS, Claim, Evidence, read_evidence, read_ledger
+from _ext.claims import CHAPTERS, LABS, LEDGER_PAGE, VERDICTS, Claim, Evidence, read_evidence, read_ledger
 from _ext.evidence_role import badge, depends_on_evidence, link, link_to_evidence
 
 STATUS = {"measured": "Measured", "text": "Text only", "to-come": "Not yet measured"}
@@ -42,14 +42,19 @@ def by_claim(evidence: dict[str, Evidence]) -> dict[str, list[Evidence]]:
 def select(name: str, label: str, choices: dict[str, str]) -> str:
     options = "".join(f'<option value="{value}">{text}</option>' for value, text in choices.items())
     field = f"ledger-{name}"
-    return f'<p><label for="{field}">{label}</label> <select id="{field}"><option value="">all</option>{options}</select></p>'
+    options = f'<option value="">all</option>{options}'
+    return f'<p><label for="{field}">{label}</label> <select id="{field}">{options}</select></p>'
 
 
 def filter_form() -> nodes.raw:
     chapters = {f"home-{chapter}": f"{int(chapter[:2])}. {title}" for chapter, title in CHAPTERS.items()}
     verdicts = {f"is-{verdict}": text for verdict, text in VERDICTS.items()}
     states = {f"status-{state}": text for state, text in STATUS.items()}
-    selects = (select("verdict", "Verdict", verdicts), select("chapter", "Chapter", chapters), select("status", "Evidence", states))
+    selects = (
+        select("verdict", "Verdict", verdicts),
+        select("chapter", "Chapter", chapters),
+        select("status", "Evidence", states),
+    )
     return nodes.raw("", FILTER.format(selects="\n".join(selects)), format="html")
 
 
@@ -69,51 +74,60 @@ class LedgerDirective(SphinxDirective):
     """All items by section of the notes, after a table of counts and a form that filters them."""
 
     def run(self) -> list[Node]:
+        """What the directive puts into the page."""
         depends_on_evidence(self.env)
         claims = list(read_ledger().values())
         self.evidence = by_claim(read_evidence())
         page: list[Node] = [*self.parse_text_to_nodes(counts(claims, self.evidence)), filter_form()]
         for part, group in groupby(claims, lambda claim: claim.section.partition(" > ")[0]):
-            section = self.section(part)
+            section = self._section(part)
             for title, items in groupby(group, lambda claim: claim.section.partition(" > ")[2]):
-                inner = self.section(title, within=part) if title else section
-                inner += [self.item(claim) for claim in items]
+                inner = self._section(title, within=part) if title else section
+                inner += [self._item(claim) for claim in items]
                 if title:
                     section += inner
             page.append(section)
         return page
 
-    def section(self, title: str, within: str = "") -> nodes.section:
+    def _section(self, title: str, within: str = "") -> nodes.section:
         name = nodes.make_id(f"notes-{within}-{title}")
         return nodes.section("", nodes.title("", title), ids=[name], names=[name], classes=["ledger-section"])
 
-    def item(self, claim: Claim) -> nodes.container:
+    def _item(self, claim: Claim) -> nodes.container:
         records = self.evidence.get(claim.id, [])
         classes = ["claim", f"is-{claim.verdict}", f"home-{claim.chapter}", f"status-{status(claim, records)}"]
         name = nodes.reference("", claim.id, refuri=f"#claim-{claim.id}", classes=["claim-id"])
         item = nodes.container(ids=[f"claim-{claim.id}"], classes=classes)
         item += nodes.paragraph("", "", badge(claim.verdict), nodes.Text(" "), name, classes=["claim-head"])
-        item += self.line("The notes", [nodes.Text(claim.claim)], "notes-say")
-        item += self.line("Checked", [nodes.Text(claim.correct)])
+        item += self._line("The notes", [nodes.Text(claim.claim)], "notes-say")
+        item += self._line("Checked", [nodes.Text(claim.correct)])
         if claim.sources:
             citations, messages = self.parse_inline("{cite:t}`" + ",".join(claim.sources) + "`")
-            item += self.line("Sources", citations + messages, "aside")
-        item += self.line("Home", self.home(claim), "aside")
-        item += self.line("Evidence", self.evidence_of(claim, records), "aside")
+            item += self._line("Sources", citations + messages, "aside")
+        item += self._line("Home", self._home(claim), "aside")
+        item += self._line("Evidence", self._evidence_of(claim, records), "aside")
         return item
 
-    def line(self, label: str, content: list[Node], *classes: str) -> nodes.paragraph:
+    def _line(self, label: str, content: list[Node], *classes: str) -> nodes.paragraph:
         return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), *content, classes=list(classes))
 
-    def home(self, claim: Claim) -> list[Node]:
+    def _home(self, claim: Claim) -> list[Node]:
         title = f"Chapter {int(claim.chapter[:2])}, {CHAPTERS[claim.chapter]}"
         lab = f"{claim.lab}_{LABS[claim.lab][0]}"
-        return [self.link_if_written(f"chapters/{claim.chapter}", title), nodes.Text("; "), self.link_if_written(f"labs/{lab}", f"lab {claim.lab}")]
+        return [
+            self._link_if_written(f"chapters/{claim.chapter}", title),
+            nodes.Text("; "),
+            self._link_if_written(f"labs/{lab}", f"lab {claim.lab}"),
+        ]
 
-    def link_if_written(self, page: str, text: str) -> Node:
-        return link(self.env, page, "", "", nodes.Text(text), classes=[]) if page in self.env.found_docs else nodes.Text(text)
+    def _link_if_written(self, page: str, text: str) -> Node:
+        return (
+            link(self.env, page, "", "", nodes.Text(text), classes=[])
+            if page in self.env.found_docs
+            else nodes.Text(text)
+        )
 
-    def evidence_of(self, claim: Claim, records: list[Evidence]) -> list[Node]:
+    def _evidence_of(self, claim: Claim, records: list[Evidence]) -> list[Node]:
         if not records:
             if claim.text_only:
                 return [nodes.Text(f"Nothing to measure ({claim.reason or 'text only'}).")]
@@ -129,6 +143,7 @@ class CourseDirective(SphinxDirective):
     """The table of chapters and labs: a link where one exists, "to come" where not, and the items settled so far."""
 
     def run(self) -> list[Node]:
+        """What the directive puts into the page."""
         depends_on_evidence(self.env)
         self.env.note_reread()
         evidence = by_claim(read_evidence())
@@ -137,11 +152,12 @@ class CourseDirective(SphinxDirective):
         for chapter, title in CHAPTERS.items():
             mine = [claim for claim in claims if claim.chapter == chapter]
             measured = sum(claim.id in evidence for claim in mine)
-            labs = ", ".join(self.page(f"labs/{n}_{name}", n) for n, (name, home) in LABS.items() if home == chapter)
-            lines.append(f"| {self.page(f'chapters/{chapter}', f'{int(chapter[:2])}. {title}')} | {labs} | {len(mine)} | {measured} |")
+            labs = ", ".join(self._page(f"labs/{n}_{name}", n) for n, (name, home) in LABS.items() if home == chapter)
+            name = self._page(f"chapters/{chapter}", f"{int(chapter[:2])}. {title}")
+            lines.append(f"| {name} | {labs} | {len(mine)} | {measured} |")
         return self.parse_text_to_nodes("\n".join(lines))
 
-    def page(self, name: str, text: str) -> str:
+    def _page(self, name: str, text: str) -> str:
         return f"[{text}](/{name})" if name in self.env.found_docs else f"{text} (to come)"
 
 

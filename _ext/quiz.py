@@ -57,6 +57,7 @@ class QuizDirective(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[Node]:
+        """What the directive puts into the page."""
         name, path = self.env.relfn2path(self.arguments[0])
         self.env.note_dependency(name)
         try:
@@ -66,13 +67,13 @@ class QuizDirective(SphinxDirective):
             return []
         form = nodes.container(classes=["quiz"])
         for number, item in enumerate(quiz, start=1):
-            form += self.question(number, item)
+            form += self._question(number, item)
         return [form]
 
-    def question(self, number: int, item: dict) -> list[Node]:
+    def _question(self, number: int, item: dict) -> list[Node]:
         prefix = html.escape(f"quiz-{self.env.new_serialno('quiz')}")
         parts = [raw(f'<fieldset class="quiz-question"><legend><span class="quiz-number">{number}.</span> ')]
-        parts += [*self.inline(item["question"]), raw("</legend>")]
+        parts += [*self._inline(item["question"]), raw("</legend>")]
         for place, choice in enumerate(item["choices"], start=1):
             verdict, word = ("right", "Right.") if choice["right"] else ("wrong", "Not so.")
             field = f"{prefix}-{place}"
@@ -81,14 +82,14 @@ class QuizDirective(SphinxDirective):
                     f'<div class="quiz-choice"><input type="radio" name="{prefix}" id="{field}" autocomplete="off">'
                     f'<label for="{field}">'
                 ),
-                *self.inline(choice["text"]),
+                *self._inline(choice["text"]),
                 raw(f'</label><div class="quiz-why quiz-{verdict}" role="status"><p><strong>{word}</strong> '),
-                *self.inline(choice["why"]),
+                *self._inline(choice["why"]),
                 raw("</p></div></div>"),
             ]
         return [*parts, raw("</fieldset>")]
 
-    def inline(self, text: str) -> list[Node]:
+    def _inline(self, text: str) -> list[Node]:
         content, messages = self.parse_inline(" ".join(text.split()))
         return [*content, *messages]
 

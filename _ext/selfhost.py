@@ -22,7 +22,7 @@ UNUSED = (
     r"<script>const THEBE_JS_URL.*?</script>",
     r'<script type="text/x-thebe-config">.*?</script>',
     r"<script>\s*kernelName = .*?</script>",
-    r'<link[^>]*sphinx-thebe\.css[^>]*/>',
+    r"<link[^>]*sphinx-thebe\.css[^>]*/>",
 )
 SEARCH_ONLY = r'<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>'
 DEAD_FILES = ("*.map", "fontawesome.js", "fontawesome.js.LICENSE.txt", "sphinx-thebe.*")
@@ -39,7 +39,7 @@ def trimmed(page: str, options: str, *, is_search: bool) -> str:
         return page
     head, end, body = page.partition("</head>")
     head = re.sub(r'<script src="[^"]*documentation_options\.js[^"]*">', lambda _: f"<script>{options}", head)
-    head = re.sub(r'<script (?![^>]*\b(?:defer|async|type=))(?=[^>]*\bsrc=)', "<script defer ", head)
+    head = re.sub(r"<script (?![^>]*\b(?:defer|async|type=))(?=[^>]*\bsrc=)", "<script defer ", head)
     return head + end + body
 
 
@@ -56,6 +56,7 @@ class Loads(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag loads."""
         values = {name: value or "" for name, value in attrs}
         if tag == "link" and set(values.get("rel", "").split()) & set(self.LINKS):
             self.found.append(values.get("href", ""))
@@ -64,6 +65,7 @@ class Loads(HTMLParser):
         self.code = tag if tag in ("script", "style") else ""
 
     def handle_data(self, data: str) -> None:
+        """Note what an inline script or style loads."""
         if self.code == "style":
             self.found += in_style(data)
         elif self.code == "script":
@@ -89,7 +91,9 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         page = trimmed(path.read_text(encoding="utf-8"), options, is_search=path.name == "search.html")
         path.write_text(page, encoding="utf-8")
         for address in external(Loads(page).found):
-            log.warning("%s loads %s: put a copy into _public instead.", path.relative_to(site), address, type="selfhost")
+            log.warning(
+                "%s loads %s: put a copy into _public instead.", path.relative_to(site), address, type="selfhost"
+            )
     for path in (site / "_static").rglob("*.css"):
         for address in external(in_style(path.read_text(encoding="utf-8"))):
             log.warning("%s loads %s.", path.relative_to(site), address, type="selfhost")

@@ -1,7 +1,7 @@
 """Builds the site from the stored outputs of the labs, and serves it.
 
-    python tools/book.py build      build _build/html; every warning is an error
-    python tools/book.py serve      show what was built on http://localhost:8000
+python tools/book.py build      build _build/html; every warning is an error
+python tools/book.py serve      show what was built on http://localhost:8000
 """
 
 import argparse
@@ -15,7 +15,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SITE = ROOT / "_build" / "html"
+BUILD = ROOT / "_build"
+STAMP = "built"  # lies in the build folder when the build went without a warning
 
 
 def environment() -> dict[str, str]:
@@ -24,29 +25,36 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": path, "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore"}
 
 
-def build() -> int:
-    """Build the site anew and say where it is; returns the exit status.
+def build(folder: Path = BUILD) -> int:
+    """Build the site anew in a folder called _build and say where it is; returns the exit status.
 
     Everything is built each time. It takes seconds, because the labs are not run, and no page can be out of date.
     """
-    shutil.rmtree(ROOT / "_build", ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     started = time.monotonic()
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT), "-W", "-n", "--keep-going"]
-    status = subprocess.run(command, cwd=ROOT, env=environment()).returncode
+    command = [
+        str(Path(sys.executable).with_name("jupyter-book")),
+        "build",
+        str(ROOT),
+        "--path-output",
+        str(folder.parent),
+    ]
+    status = subprocess.run([*command, "-W", "-n", "--keep-going"], cwd=ROOT, env=environment()).returncode
     if status:
         print("The site was not built: mend the warnings above and build again.", file=sys.stderr)
         return status
-    print(f"\nThe site is in {SITE.relative_to(ROOT)} ({time.monotonic() - started:.0f} s).")
+    (folder / STAMP).touch()
+    print(f"\nThe site is in {os.path.relpath(folder / 'html')} ({time.monotonic() - started:.0f} s).")
     print("`make serve` shows it on http://localhost:8000. It needs no network.")
     return 0
 
 
 def serve(port: int) -> int:
     """Serve the built site to this machine until Ctrl+C; returns the exit status."""
-    if not SITE.exists():
+    if not (BUILD / "html").exists():
         print("There is no site yet. Build it first: make book", file=sys.stderr)
         return 1
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(SITE))
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(BUILD / "html"))
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:

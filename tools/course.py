@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """Where the course is published (`repository` is OWNER/REPO), its release, and the versions of pinned packages."""
+    """Where the course is published (`repository` is owner and name), its release, and its pinned packages."""
 
     repository: str
     branch: str
@@ -43,7 +43,7 @@ def read_course(root: Path = ROOT) -> Course:
     settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
     if not (found := re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", settings["url"])):
         raise ValueError(
-            f"_config.yml: repository.url is {settings['url']!r}; it must be https://github.com/OWNER/REPO."
+            f"_config.yml: repository.url is {settings['url']!r}; it must be https://github.com/<owner>/<name>."
         )
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,40 @@
+"""The directive {live} FIGURE: an interactive figure of labutils.widgets, the same one that a notebook cell shows.
+
+The body holds the figure's settings as YAML. The figure is plain HTML with its script inside, so it needs no kernel.
+"""
+
+import yaml
+from docutils import nodes
+from docutils.nodes import Node
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from labutils import widgets
+
+log = logging.getLogger(__name__)
+
+
+class LiveDirective(SphinxDirective):
+    """Calls the figure's function with the settings."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[Node]:
+        """What the directive puts into the page."""
+        self.env.note_dependency(widgets.__file__)
+        function = getattr(widgets, self.arguments[0], None)
+        try:
+            figure = function(**(yaml.safe_load("\n".join(self.content)) or {})) if function else None
+            if not isinstance(figure, widgets.Live):
+                raise ValueError("labutils/widgets.py has no such figure.")
+        except (TypeError, ValueError, yaml.YAMLError) as error:
+            log.warning("%s: %s", self.arguments[0], error, location=self.get_location(), type="live")
+            return []
+        return [nodes.container("", nodes.raw("", figure._repr_html_(), format="html"), classes=["live-figure"])]
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("live", LiveDirective)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
