@@ -18,8 +18,8 @@ from submissions import COUNT, FOLLOW, RIGHT, SETUP, SOFTEN, as_bytes, lab99, no
 from labutils.grading import frames, report
 from labutils.grading.extract import parse
 from labutils.grading.rings import READ_FILE, _readable
-from labutils.grading.sandbox import COURSE, Sandbox, Session
-from labutils.grading.score import Draw, Score, grade
+from labutils.grading.sandbox import COURSE, Sandbox, Session, _read
+from labutils.grading.score import Draw, Score, _failure, grade
 
 DEADLINE = 3.0
 
@@ -142,8 +142,8 @@ import gc, sys
 def soften(logits, temperature):
     found, frame = [], sys._getframe()
     while frame:
-        scopes = (frame.f_locals, frame.f_globals)
-        found += [value for scope in scopes for name, value in scope.items() if name in ("want", "expected", "reference")]
+        names = {*frame.f_locals, *frame.f_globals}
+        found += names & {"want", "expected", "reference", "compare", "Exercise"}
         frame = frame.f_back
     found += [thing for thing in gc.get_objects() if type(thing).__name__ in ("Exercise", "Mutant", "Draw")]
     found += [module for name, module in sys.modules.items() if name.startswith("labutils.exercises")]
@@ -237,6 +237,7 @@ HOSTILE = {
     "os.system": (before("import os; assert os.system('true') == 0"), 0, "AssertionError"),
     "fork": (before("import os; os.fork() or os._exit(0)"), 0, "PermissionError"),
     "kills the zygote": (before("import os; os.kill(os.getppid(), 9)"), 0, "PermissionError"),
+    "kills itself": (before("import os; os.kill(os.getpid(), 9)"), 0, "PermissionError"),
     "raises its limits": (before("import resource; resource.setrlimit(9, (-1, -1))"), 0, "ValueError"),
     "lowers its parent's": (
         before("import os, resource; resource.prlimit(os.getppid(), 7, (0, 0))"),
@@ -347,12 +348,53 @@ def test_without_the_layers_the_report_says_so():
         assert points(again)[1:] == [2, 1]  # what it leaves behind is ended with its process group
 
 
+def request(source: str) -> dict:
+    """What asks for the function `f`, in the second statement."""
+    cells = [{"index": 0, "source": source, "statements": [0, 1]}]
+    return {"function": "f", "cells": cells, "adapter": None, "forbidden": [], "seed": 1}
+
+
+def ended(process: int) -> bool:
+    """Whether a process is gone, or is soon, or waits only for its parent to notice."""
+    stat = Path(f"/proc/{process}/stat")
+    for _ in range(100):
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def test_a_session_starts_anew_after_each_death(sandbox):
-    source = "import os\ndef f(x):\n    os._exit(x)"
-    request = {"function": "f", "adapter": None, "forbidden": [], "seed": 1}
-    request["cells"] = [{"index": 0, "source": source, "statements": [0, 1]}]
+    leaves = request("import os\ndef f(x):\n    os._exit(x)")
     with Session(sandbox) as session:
-        assert [session.call(request, {"x": x}).outcome for x in (0, 1, "no")] == ["died", "died", "raised"]
+        assert [session.call(leaves, {"x": x}).outcome for x in (0, 1, "no")] == ["died", "died", "raised"]
+
+
+def test_an_answer_given_before_the_question_is_not_taken(sandbox):
+    early = """import json, os, struct
+def f():
+    answer = json.dumps({"id": 1, "ok": True, "raised": [], "value": "forged"}).encode()
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, 2 * (struct.pack("<II", len(answer), 0) + answer))
+        except OSError:
+            pass"""
+    with Session(sandbox) as session:
+        assert session.call(request(early), {}).value == "forged"  # to its own question it may say what it likes
+        assert session.call(request(early), {}).outcome == "unreadable"
+
+
+def test_words_of_the_childs_own_do_not_come_through():
+    secret = "the hidden input is 7"
+    forged = {"ok": False, "raised": [], "error": secret, "place": [0, secret], "forbidden": secret}
+    reply = _read(forged)
+    assert (reply.outcome, reply.error, reply.place) == ("raised", "an exception", None)
+    cell, error = parse(as_bytes(notebook([SOFTEN]))), {**forged, "error": "NotAllowed", "place": [10**9, -1]}
+    findings = _failure("Test 1", lab99.EXERCISES[0], cell, _read(error))
+    assert "labutils" in findings[0].sentence
+    assert secret not in str(findings)
+    raised = _failure("Test 1", lab99.EXERCISES[0], cell, _read({**error, "error": "KeyError"}))
+    assert raised[0].code == ""
 
 
 def test_code_spans_hold_whatever_is_in_them():

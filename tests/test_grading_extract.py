@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from submissions import COUNT, FOLLOW, RIGHT, SOFTEN, as_bytes, format_3, notebook, saved_by_colab, stripped
 
@@ -153,6 +153,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.binary() | JSON.map(lambda value: json.dumps(value).encode()) | st.text().map(lambda s: as_bytes(notebook([s])))
 )

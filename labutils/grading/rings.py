@@ -17,7 +17,7 @@ import socket
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -220,7 +220,7 @@ def harden(rules: list[tuple[Path, int]], memory: int, seconds: int, without: li
     return [layer for layer in layers if layer]
 
 
-def _refused(attempt) -> bool:
+def _refused(attempt: Callable[[], object]) -> bool:
     try:
         attempt()
     except OSError:
