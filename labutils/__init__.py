@@ -10,6 +10,8 @@ models       Config and the models, written out
 objectives   the losses that models are trained on
 training     one training loop
 sampling     from logits to tokens: greedy, temperature, top-k, top-p, min-p, beam
+hub          the pretrained models that labs use, each pinned to a revision
+weights      models trained on the world, ready to load
 plotting     draws arrays, returns Axes
 widgets      figures that move, in Jupyter, in Colab and on the page
 exercises    what the learner writes, and the mistakes that are made

@@ -95,7 +95,7 @@ def measure(
     claim: str,
     value: Number,
     *,
-    between: tuple[float, float],
+    between: tuple[SupportsFloat, SupportsFloat],
     what: str,
     name: str | None = None,
     unit: str = "",
@@ -146,8 +146,13 @@ def _records(path: Path) -> Iterable[Evidence]:
     for cell in cells:
         for output in cell.get("outputs", ()):
             if (fields := output.get("metadata", {}).get("evidence")) is not None:
-                ends = {"low": _from_json(fields["low"], -math.inf), "high": _from_json(fields["high"], math.inf)}
-                yield Evidence(**{**fields, **ends}, notebook=path.stem, cell=cell.get("id", ""))
+                low, high = fields["low"], fields["high"]
+                numbers = {
+                    "value": float(fields["value"]),
+                    "low": -math.inf if low is None else float(low),
+                    "high": math.inf if high is None else float(high),
+                }
+                yield Evidence(**(fields | numbers), notebook=path.stem, cell=cell.get("id", ""))
 
 
 def _show(record: Evidence) -> None:
@@ -158,20 +163,13 @@ def _show(record: Evidence) -> None:
         return
     from IPython.display import display
 
-    fields = {key: _to_json(value) for key, value in asdict(record).items() if key not in ("notebook", "cell")}
+    fields = {key: value for key, value in asdict(record).items() if key not in ("notebook", "cell")}
+    # JSON knows no infinity: an open end is written as null.
+    fields |= {end: None for end in ("low", "high") if math.isinf(fields[end])}
     display({"text/plain": record.line}, raw=True, metadata={"evidence": fields})
 
 
-def _to_json(value: str | float) -> str | float | None:
-    """JSON knows no infinity: an open end is written as null."""
-    return None if isinstance(value, float) and math.isinf(value) else value
-
-
-def _from_json(end: float | None, open_end: float) -> float:
-    return open_end if end is None else end
-
-
-def _checked_range(between: tuple[float, float]) -> tuple[float, float]:
+def _checked_range(between: tuple[SupportsFloat, SupportsFloat]) -> tuple[float, float]:
     try:
         low, high = (float(end) for end in between)
     except (TypeError, ValueError):
