@@ -22,7 +22,8 @@ START_ZYGOTE = """
 import json, socket, sys
 settings = json.loads(sys.argv[2])
 sys.path.insert(0, settings["root"])
-from labutils.grading import worker
+from labutils.grading import rings, worker
+sys.path.pop(0)  # where the course is installed beside other packages, their folder is on the path by itself
 worker.zygote(socket.socket(fileno=int(sys.argv[1])), settings)
 """
 

@@ -213,7 +213,6 @@ def zygote(control: socket.socket, settings: dict) -> None:
 
     rings.libc.prctl(rings.PR_SET_DUMPABLE, 0, 0, 0, 0)
     rules = rings.python_files(Path(settings["course"]))
-    sys.path[:] = [entry for entry in sys.path if entry != str(Path(settings["course"]).parent)]
     torch.set_num_threads(1)
     torch.nn.functional.softmax(torch.ones(2, 2) @ torch.ones(2, 2), dim=-1)  # initialise once, before the forks
     gc.freeze()  # children share these pages with us
