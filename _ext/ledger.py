@@ -105,8 +105,21 @@ class LedgerDirective(SphinxDirective):
             citations, messages = self.parse_inline("{cite:t}`" + ",".join(claim.sources) + "`")
             item += self._line("Sources", citations + messages, "aside")
         item += self._line("Home", self._home(claim), "aside")
-        item += self._line("Evidence", self._evidence_of(claim, records), "aside")
+        if records:
+            item += self._line("Evidence", [], "aside")
+            item += nodes.bullet_list("", *map(self._number, records))
+        elif claim.text_only:
+            item += self._line(
+                "Evidence", [nodes.Text(f"Nothing to measure ({claim.reason or 'text only'}).")], "aside"
+            )
+        else:
+            item += self._line("Evidence", [nodes.Text(f"Lab {claim.lab}, not yet measured.")], "aside")
         return item
+
+    def _number(self, record: Evidence) -> nodes.list_item:
+        bound = "exact" if record.exact else record.range
+        text = (nodes.Text(f"{record.what}: "), link_to_evidence(self.env, record), nodes.Text(f" ({bound})"))
+        return nodes.list_item("", nodes.paragraph("", "", *text))
 
     def _line(self, label: str, content: list[Node], *classes: str) -> nodes.paragraph:
         return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), *content, classes=list(classes))
@@ -127,17 +140,6 @@ class LedgerDirective(SphinxDirective):
             else nodes.Text(text)
         )
 
-    def _evidence_of(self, claim: Claim, records: list[Evidence]) -> list[Node]:
-        if not records:
-            if claim.text_only:
-                return [nodes.Text(f"Nothing to measure ({claim.reason or 'text only'}).")]
-            return [nodes.Text(f"Lab {claim.lab}, not yet measured.")]
-        parts: list[Node] = []
-        for record in records:
-            bound = "exact" if record.exact else record.range
-            parts += [nodes.Text(f"{record.what}: "), link_to_evidence(self.env, record), nodes.Text(f" ({bound}). ")]
-        return parts
-
 
 class CourseDirective(SphinxDirective):
     """The table of chapters and labs: a link where one exists, "to come" where not, and the items settled so far."""
@@ -152,13 +154,16 @@ class CourseDirective(SphinxDirective):
         for chapter, title in CHAPTERS.items():
             mine = [claim for claim in claims if claim.chapter == chapter]
             measured = sum(claim.id in evidence for claim in mine)
-            labs = ", ".join(self._page(f"labs/{n}_{name}", n) for n, (name, home) in LABS.items() if home == chapter)
-            name = self._page(f"chapters/{chapter}", f"{int(chapter[:2])}. {title}")
+            name = self._pages({f"chapters/{chapter}": f"{int(chapter[:2])}. {title}"})
+            labs = self._pages({f"labs/{n}_{name}": n for n, (name, home) in LABS.items() if home == chapter})
             lines.append(f"| {name} | {labs} | {len(mine)} | {measured} |")
         return self.parse_text_to_nodes("\n".join(lines))
 
-    def _page(self, name: str, text: str) -> str:
-        return f"[{text}](/{name})" if name in self.env.found_docs else f"{text} (to come)"
+    def _pages(self, texts: dict[str, str]) -> str:
+        """Links to the pages that exist; then the names of those that do not."""
+        written = [f"[{text}](/{page})" for page, text in texts.items() if page in self.env.found_docs]
+        missing = [text for page, text in texts.items() if page not in self.env.found_docs]
+        return "; ".join([*written, f"{', '.join(missing)} (to come)"] if missing else written)
 
 
 def add_script(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
