@@ -6,7 +6,9 @@ One module a lab (`lab12.py`) holds a tuple `EXERCISES`. `labutils.checks` reads
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
+from pkgutil import iter_modules
 
 import torch
 
@@ -61,3 +63,14 @@ def exercises_of(lab: str) -> tuple[Exercise, ...]:
         if error.name == f"{__name__}.lab{lab}":
             raise ValueError(f"There is no lab {lab!r} with exercises. Give its two digits, such as '12'.") from None
         raise
+
+
+def find(name: str) -> Exercise:
+    """The exercise of this name, from whichever lab has it. Raises ValueError, with the nearest names, if none has."""
+    modules = [module.name for module in iter_modules(__path__)]
+    labs = sorted(name.removeprefix("lab") for name in modules if name.startswith("lab"))
+    by_name = {exercise.name: exercise for lab in labs for exercise in exercises_of(lab)}
+    if name in by_name:
+        return by_name[name]
+    nearest = " or ".join(repr(match) for match in get_close_matches(name, by_name, n=2))
+    raise ValueError(f"There is no exercise {name!r}." + (f" Did you mean {nearest}?" if nearest else ""))

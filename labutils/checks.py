@@ -1,0 +1,364 @@
+"""`check("name", function)`: what a notebook says about an exercise while its reader works on it.
+
+The answer is one of these: a call that the exercise asks to do without; not written yet; correct; a known mistake, by
+its name; the smallest test that fails, with what came and what was expected. Practice mode hides nothing: it is no
+judge. The comparison, `compare`, also serves the grader, so what it says never tells what was expected.
+"""
+
+import importlib
+import inspect
+import linecache
+import math
+import re
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from labutils.exercises import Exercise, find
+
+_hints_shown: Counter[str] = Counter()
+
+
+def check(name: str, function: Callable) -> None:
+    """Test `function` as the exercise `name` and print what to do next. Raises ValueError if there is no such exercise.
+
+    The tests are the same each time. Every further try shows the next hint.
+    """
+    exercise = find(name)
+    text, hint_is_due = feedback(exercise, function)
+    print(text)
+    if hint_is_due and exercise.hints:
+        number = min(_hints_shown[name], len(exercise.hints) - 1)
+        print(f"Hint {number + 1} of {len(exercise.hints)}: {exercise.hints[number]}")
+        _hints_shown[name] += 1
+
+
+# --- running the tests -----------------------------------------------------------------------------------------------
+
+
+class _NotAllowed(Exception):
+    """A call that the exercise asks to do without. Its text is the dotted name."""
+
+
+class _NotWritten(Exception):
+    """The function is the stub that the lab hands out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Test:
+    """What one test gave: a result, or an exception. `problem` is None if the result is right."""
+
+    case: int
+    result: Any = None
+    error: BaseException | None = None
+    problem: str | None = None
+    changed: str | None = None  # the first argument that the call changed in place
+
+
+def feedback(exercise: Exercise, function: Callable) -> tuple[str, bool]:
+    """Test `function` and return what to tell its author, and whether a hint would help."""
+    name = exercise.name
+    if not callable(function):
+        return f'{name}: give check the function itself, as in check("{name}", {name}).', False
+    try:
+        tests = [_run(exercise, function, case) for case in range(exercise.cases)]
+    except _NotAllowed as refusal:
+        return f"{name}: please write this without `{refusal}`. Doing without it is the exercise.", False
+    except _NotWritten:
+        return f"{name}: not written yet", True
+
+    wrong = [test for test in tests if test.problem]
+    if wrong:
+        head = f"{name}: {len(wrong)} of {len(tests)} tests fail."
+        mistake = _mistake(exercise, tests)
+        return (f"{head} {mistake}", False) if mistake else (f"{head} {_explain(exercise, function, wrong)}", True)
+    changed = next((test.changed for test in tests if test.changed), None)
+    if changed:
+        return (
+            f"{name}: the result is right, but you change the argument `{changed}` in place, and so change it for "
+            "everybody who holds it. Work on a copy, or use operations that return a new tensor.",
+            False,
+        )
+    points = "1 point" if exercise.points == 1 else f"{exercise.points} points"
+    return f"{name}: correct ({len(tests)} tests, {points})", False
+
+
+def _inputs(exercise: Exercise, case: int) -> dict:
+    """The inputs of a test, drawn anew, since a call may change them."""
+    return exercise.inputs(torch.Generator().manual_seed(case), case)
+
+
+def _call(exercise: Exercise, function: Callable, inputs: dict) -> Any:
+    """Call with a fixed seed, and leave the notebook's own random numbers as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return exercise.run(function, inputs)
+
+
+def _run(exercise: Exercise, function: Callable, case: int) -> _Test:
+    """Run one test. Raises _NotAllowed or _NotWritten."""
+
+    def guarded(*args, **kwargs):  # the learner's function alone: the adapter is ours
+        with _forbidding(exercise.forbidden, function):
+            return function(*args, **kwargs)
+
+    inputs, original = _inputs(exercise, case), _inputs(exercise, case)
+    want = _call(exercise, exercise.reference, _inputs(exercise, case))
+    try:
+        result = _snapshot(_call(exercise, guarded, inputs))
+    except _NotAllowed:
+        raise
+    except (Exception, SystemExit) as error:
+        # With a longer text it is torch, about a kind of number that an operation does not know.
+        if isinstance(error, NotImplementedError) and str(error) in ("", "not written yet"):
+            raise _NotWritten from None
+        return _Test(case=case, error=error, problem="it raises an exception")
+    changed = next((key for key in original if compare(inputs[key], original[key], 0, 0)), None)
+    return _Test(case=case, result=result, problem=compare(result, want, exercise.rtol, exercise.atol), changed=changed)
+
+
+def _snapshot(value: Any) -> Any:
+    """A copy that a later call cannot change."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, list | tuple):
+        return [_snapshot(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _snapshot(item) for key, item in value.items()}
+    return value
+
+
+# --- calls to do without ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _forbidding(names: tuple[str, ...], function: Callable) -> Iterator[None]:
+    """While it lasts, calls of these dotted names raise _NotAllowed.
+
+    Torch's functions are met by a torch function mode, which sees them under any name. A function of labutils is
+    replaced in its module and among the names that the learner's function sees, where an import may have put it.
+    """
+    known = getattr(inspect.unwrap(function), "__globals__", {})
+    with ExitStack() as stack:
+        stack.enter_context(_ForbiddenTorch([name for name in names if name.startswith("torch.")]))
+        for name in names:
+            if name.startswith("torch."):
+                continue
+            module_name, attribute = name.rsplit(".", 1)
+            module = importlib.import_module(module_name)
+            original, refuse = getattr(module, attribute), partial(_refuse, name)
+            if function is original:
+                raise _NotAllowed(name)
+            stack.enter_context(patch.object(module, attribute, refuse))
+            for key in [key for key, value in known.items() if value is original]:
+                stack.callback(known.__setitem__, key, original)
+                known[key] = refuse
+        yield
+
+
+def _refuse(name: str, *_args, **_kwargs) -> None:
+    raise _NotAllowed(name)
+
+
+class _ForbiddenTorch(TorchFunctionMode):
+    def __init__(self, names: list[str]):
+        super().__init__()
+        self.names = {id(attrgetter(name.removeprefix("torch."))(torch)): name for name in names}
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if id(func) in self.names:
+            raise _NotAllowed(self.names[id(func)])
+        return func(*args, **(kwargs or {}))
+
+
+# --- explaining what is wrong ----------------------------------------------------------------------------------------
+
+
+def _mistake(exercise: Exercise, tests: list[_Test]) -> str | None:
+    """The sentence of the mutant that gives the learner's results wherever those are wrong.
+
+    Of several such mutants, the one that also goes right where the learner does, as far as it can.
+    """
+    if any(test.error for test in tests):
+        return None
+    best, most_agreements = None, -1
+    for mutant in exercise.mutants:
+        agrees = [_gives(exercise, mutant.function, test) for test in tests]
+        if (
+            all(same for same, test in zip(agrees, tests, strict=True) if test.problem)
+            and sum(agrees) > most_agreements
+        ):
+            best, most_agreements = mutant, sum(agrees)
+    return best.message if best else None
+
+
+def _gives(exercise: Exercise, function: Callable, test: _Test) -> bool:
+    try:
+        result = _call(exercise, function, _inputs(exercise, test.case))
+    except Exception:  # a mutant may fail where the learner's function does not
+        return False
+    return compare(test.result, result, exercise.rtol, exercise.atol) is None
+
+
+def _explain(exercise: Exercise, function: Callable, wrong: list[_Test]) -> str:
+    """The smallest of the tests that fail, what came, and what was expected."""
+    test = min(wrong, key=lambda test: _size(_inputs(exercise, test.case)))
+    inputs = _inputs(exercise, test.case)
+    lines = [f"Look at test {test.case + 1}:", *(f"  {key} = {_show(value)}" for key, value in inputs.items())]
+    if test.error is not None:
+        return "\n".join([*lines, _explain_error(exercise, function, test.error)])
+    want = _call(exercise, exercise.reference, inputs)
+    lines += [f"  got:      {_show(test.result)}", f"  expected: {_show(want)}"]
+    return "\n".join([*lines, f"{test.problem[0].upper()}{test.problem[1:]}." if test.problem else ""])
+
+
+def _size(value: Any) -> int:
+    """How many numbers there are to read."""
+    if isinstance(value, Tensor):
+        return value.numel()
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_size, items)) + 1
+
+
+def _explain_error(exercise: Exercise, function: Callable, error: BaseException) -> str:
+    """The exception in one line, and the line of the learner's code where it happened."""
+    message = re.sub(r" at 0x[0-9a-f]+", "", str(error)).strip().split("\n")[0]
+    what = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    places = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if code and frame.f_code.co_filename == code.co_filename
+    ]
+    if not places and isinstance(error, TypeError):
+        arguments = ", ".join(inspect.signature(exercise.reference).parameters)
+        return f"It could not be called ({what}). Keep its arguments: {exercise.name}({arguments})."
+    if not places:
+        return f"It raises {what}."
+    filename, line = places[-1]
+    return f"It raises {what}\nin line {line}: {linecache.getline(filename, line).strip()}"
+
+
+def _show(value: Any) -> str:
+    """A value as a reader wants it: short numbers, and of large tensors the shape only."""
+    if isinstance(value, Tensor):
+        return _show(value.tolist()) if value.numel() <= 40 else f"a tensor of shape {list(value.shape)}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_show, value)) + "]"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_show(item)}" for key, item in value.items())
+    return repr(value) if value is None or isinstance(value, str | bool | int) else f"an object of type {_type(value)}"
+
+
+# --- the comparison, which the grader shares -------------------------------------------------------------------------
+
+
+def compare(got: Any, want: Any, rtol: float, atol: float) -> str | None:
+    """Say how `got` differs from `want`, without telling what `want` is; None if it does not.
+
+    `want` is plain data: tensors, numbers, strings, None, and lists, tuples and dictionaries of them. Numbers are close
+    if |got − want| <= atol + rtol · |want|; NaN equals NaN. The kind of number must agree (floating, integer, boolean),
+    its width need not. A number and a tensor without axes are the same, and so are a list and a tuple.
+    """
+    if isinstance(want, Tensor) and want.ndim > 0:
+        return _compare_tensors(got, want, rtol, atol)
+    got, want = _unwrap(got), _unwrap(want)
+    if isinstance(want, list | tuple):
+        return _compare_sequences(got, want, rtol, atol)
+    if isinstance(want, dict):
+        return _compare_dictionaries(got, want, rtol, atol)
+    if isinstance(want, bool | str) or want is None:
+        if type(got) is not type(want):
+            return f"{_type(got)} was returned instead of {_type(want)}"
+        return None if got == want else "the result is wrong"
+    if isinstance(got, bool) or not isinstance(got, int | float):
+        return f"{_type(got)} was returned instead of a number"
+    if math.isnan(got) and not math.isnan(want):
+        return "the result is NaN"
+    # Same numbers of different kind, such as 3.0 and 3, count as equal.
+    both_nan = math.isnan(got) and math.isnan(want)
+    return None if both_nan or got == want or abs(got - want) <= atol + rtol * abs(want) else "the result is wrong"
+
+
+def _unwrap(value: Any) -> Any:
+    """The number in a tensor without axes."""
+    return value.item() if isinstance(value, Tensor) and value.ndim == 0 else value
+
+
+def _compare_tensors(got: Any, want: Tensor, rtol: float, atol: float) -> str | None:
+    if not isinstance(got, Tensor):
+        return f"{_type(got)} was returned instead of a tensor"
+    if got.shape != want.shape:
+        return f"the shape is {list(got.shape)} instead of {list(want.shape)}"
+    if _kind(got) != _kind(want):
+        return f"the tensor holds {_kind(got)} instead of {_kind(want)}"
+    got, want = got.detach().cpu(), want.detach().cpu()
+    nan = got.isnan() & ~want.isnan()
+    if nan.any():
+        return f"{_places(nan)} NaN"
+    if want.is_floating_point():
+        wrong = ~torch.isclose(got.double(), want.double(), rtol=rtol, atol=atol, equal_nan=True)
+    else:
+        wrong = got != want
+    return f"{_places(wrong)} wrong" if wrong.any() else None
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.dtype == torch.bool:
+        return "truth values"
+    if tensor.is_complex():
+        return "complex numbers"
+    return "floating-point numbers" if tensor.is_floating_point() else "whole numbers"
+
+
+def _places(wrong: Tensor) -> str:
+    first = wrong.nonzero()[0].tolist()
+    count = int(wrong.sum())
+    if count == 1:
+        return f"1 of {wrong.numel()} numbers, at {first}, is"
+    return f"{count} of {wrong.numel()} numbers, the first at {first}, are"
+
+
+def _compare_sequences(got: Any, want: list | tuple, rtol: float, atol: float) -> str | None:
+    if not isinstance(got, list | tuple):
+        return f"{_type(got)} was returned instead of a list"
+    if len(got) != len(want):
+        return f"the list has {len(got)} items, which is too {'many' if len(got) > len(want) else 'few'}"
+    for i, (item, wanted) in enumerate(zip(got, want, strict=True)):
+        problem = compare(item, wanted, rtol, atol)
+        if problem:
+            return f"item {i}: {problem}"
+    return None
+
+
+def _compare_dictionaries(got: Any, want: dict, rtol: float, atol: float) -> str | None:
+    if not isinstance(got, dict):
+        return f"{_type(got)} was returned instead of a dictionary"
+    if got.keys() != want.keys():
+        return "the dictionary has other keys than it should have"
+    for key, wanted in want.items():
+        problem = compare(got[key], wanted, rtol, atol)
+        if problem:
+            return f"{key}: {problem}"
+    return None
+
+
+def _type(value: Any) -> str:
+    """The type of a value with its article, such as "a list"."""
+    if value is None:
+        return "None"
+    names = {int: "whole number", float: "number", bool: "truth value", str: "string", Tensor: "tensor"}
+    name = names.get(type(value), type(value).__name__)
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
