@@ -44,7 +44,7 @@ wheel = os.environ.get("LABUTILS_WHEEL", "{wheel}")
 helpers = {{"labutils": wheel, {helpers}}}
 missing = [source for module, source in helpers.items() if importlib.util.find_spec(module) is None]
 if missing:
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-color", "--no-deps", "--disable-pip-version-check"]
     result = subprocess.run([*pip, *missing], capture_output=True, text=True)
     if result.returncode:
         class SetupError(Exception):
@@ -164,7 +164,11 @@ def run(notebook: NotebookNode, name: str) -> None:
         env = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
         env |= {"IPYTHONDIR": str(home), "HF_HUB_OFFLINE": "1", "LABUTILS_PROFILE": "cpu"}
         client = NotebookClient(
-            notebook, timeout=SECONDS, record_timing=False, resources={"metadata": {"path": str(empty)}}
+            notebook,
+            timeout=SECONDS,
+            record_timing=False,
+            extra_arguments=["--log-level=40"],
+            resources={"metadata": {"path": str(empty)}},
         )
         try:
             client.execute(env=env)
