@@ -19,9 +19,12 @@ checks       check(): feedback while you work
 grading      python -m labutils.grading: scores for notebooks handed in
 """
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
-__version__ = version("labutils")
+try:
+    __version__ = version("labutils")
+except PackageNotFoundError:  # a checkout that is not installed: the site reads the evidence without torch and the rest
+    __version__ = "unknown"
 
 # From the oldest to the newest release that the tests run with, both included: Colab's and that of constraints.txt.
 TESTED = {"torch": ((2, 11), (2, 13)), "transformers": ((5, 15), (5, 23))}
