@@ -154,6 +154,16 @@ def test_the_setup_cell_installs_only_helpers_and_prints_one_line(built):
     assert setup.outputs[0].text.count("\n") == 1
 
 
+def test_a_lab_runs_in_an_empty_folder_as_on_any_machine(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("LABUTILS_PROFILE", "gpu")
+    names = ("OMP_NUM_THREADS", "LABUTILS_PROFILE", "HF_HUB_OFFLINE")
+    code = f"import os\nprint(os.listdir(), *(os.environ.get(name) for name in {names}))"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    labs.run(notebook, "toy")
+    assert notebook.cells[0].outputs[0].text == "[] None cpu 1\n"
+
+
 def test_bertviz_is_installed_only_for_a_lab_that_imports_it(tmp_path, toy_text):
     lab = labs.read_lab(write(tmp_path, toy_text.replace("import math", "import math\n\nimport bertviz")))
     assert '"bertviz==1.4.1"' in labs.setup_cell(lab, COURSE)
