@@ -9,6 +9,7 @@ import book
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from sphinxcontrib.katex import katex_version
 
 from _ext.accessible import repair
 from _ext.address import site_address
@@ -228,6 +229,13 @@ def test_repairs_change_nothing_the_second_time():
     assert 'role="complementary"' in once
     assert 'aria-label="Mode"' not in once
     assert repair(once) == once
+
+
+def test_the_formulas_style_sheet_is_that_of_the_renderer():
+    sheet = (ROOT / "_public" / "_static" / "katex" / "katex.min.css").read_text(encoding="utf-8")
+    assert f'content:"{katex_version}"' in sheet
+    fonts = set(re.findall(r"url\(fonts/([^)]+)\)", sheet))
+    assert fonts == {path.name for path in (ROOT / "_public" / "_static" / "katex" / "fonts").iterdir()}
 
 
 def test_icons_that_no_page_uses_are_dropped():
