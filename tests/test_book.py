@@ -101,8 +101,6 @@ def test_every_file_that_a_page_asks_for_is_in_the_site(site: Path):
 def test_every_page_has_language_title_description_and_one_heading(site: Path):
     for path in pages(site):
         page = soup(path)
-        if path == site / "index.html":
-            continue  # sends the reader on to the first page
         assert page.html is not None
         assert page.html.get("lang") == "en", path
         assert page.title is not None, path
