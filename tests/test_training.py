@@ -104,9 +104,24 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path):
     torch.save(torch.zeros(3), file)
     with pytest.raises(ValueError, match="not a checkpoint that can be read"):
         train(new_model(), batches, loss, steps=4, lr=1e-2, checkpoint=file)
-    torch.save(new_model(), file)  # a pickled object, which could run code when read
+
+
+class Trap:
+    """An object that writes a file when it is unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return self.target.write_text, ("code ran",)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    file, target = tmp_path / "checkpoint.pt", tmp_path / "trace"
+    torch.save({"settings": Trap(target)}, file)
     with pytest.raises(ValueError, match="not a checkpoint that can be read"):
         train(new_model(), batches, loss, steps=4, lr=1e-2, checkpoint=file)
+    assert not target.exists()
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -133,6 +148,15 @@ def test_one_step_equals_adamw_by_hand():
         # One warm-up step has the full rate.
         expected = shrunk - lr * gradient / (gradient.abs() + 1e-8)
         torch.testing.assert_close(q, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1e3])
+def test_the_gradient_is_clipped_to_its_norm(clip):
+    model, plain = new_model().eval(), new_model().eval()
+    loss(plain, batches(0)).backward()
+    train(model, batches, lambda _, batch: loss(model.eval(), batch), steps=1, lr=1e-2, clip=clip)
+    norms = [torch.cat([p.grad.flatten() for p in m.parameters()]).norm().item() for m in (plain, model)]
+    assert norms[1] == pytest.approx(min(norms[0], clip), rel=1e-4)
 
 
 def test_training_learns():

@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from labutils.models import Config, Decoder
 from labutils.world import World
@@ -29,9 +28,9 @@ def save_decoder(path: Path, model: Decoder, vocab: Sequence[str], facts: Mappin
     weights = {name: tensor.float().cpu().contiguous() for name, tensor in model.state_dict().items()}
     description = {"config": asdict(model.config), "vocab_sha256": fingerprint(vocab), **facts}
     unfinished = path.with_name(f"{path.name}.unfinished")
-    save_file(weights, unfinished)
+    unfinished.write_bytes(save(weights))
     path.with_suffix(".json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def load_decoder(path: Path, vocab: Sequence[str]) -> Decoder:
