@@ -118,7 +118,12 @@ HONEST = {
     "prints 50 MB": (before("print('x' * 50_000_000)"), 4, ""),
     "gradients": (before("logits.requires_grad_()"), 4, ""),
     "a warning": (before("import warnings; warnings.warn('careful')"), 4, ""),
-    "changes its argument": (before("logits -= logits.max()"), 4, ""),
+    "changes its argument": (before("logits -= logits.max()"), 4, "you change an argument in place"),
+    "torch raises NotImplementedError": (
+        written("torch.empty(2, dtype=torch.bits8) + 1", "return logits"),
+        0,
+        "NotImplementedError in code cell 2, line 2. Run check()",
+    ),
     "defined twice": (written("return 0") + SOFTEN, 4, "is defined 2 times"),
     "the checker beside it": ("from labutils.checks import check\n" + before("check('soften', soften)"), 4, ""),
     "a helper that raises": (
@@ -163,7 +168,7 @@ def soften(logits, temperature):
 FORGE = """
 import json, os, struct
 def soften(logits, temperature):
-    for verdict in ({"ok": True, "score": 100, "value": None, "raised": [], "id": 1}, {"score": 100}):
+    for verdict in ({"ok": True, "score": 100, "value": None, "raised": [], "changed": False, "id": 1}, {"score": 100}):
         header = json.dumps(verdict).encode()
         for descriptor in range(3, 64):
             try:
@@ -373,7 +378,7 @@ def test_a_session_starts_anew_after_each_death(sandbox):
 def test_an_answer_given_before_the_question_is_not_taken(sandbox):
     early = """import json, os, struct
 def f():
-    answer = json.dumps({"id": 1, "ok": True, "raised": [], "value": "forged"}).encode()
+    answer = json.dumps({"id": 1, "ok": True, "raised": [], "changed": False, "value": "forged"}).encode()
     for descriptor in range(3, 64):
         try:
             os.write(descriptor, 2 * (struct.pack("<II", len(answer), 0) + answer))

@@ -28,8 +28,10 @@ def labs() -> list[str]:
 
 
 def lab_of(path: Path, submission: Submission | None) -> str | None:
-    """The lab of a file: by its name, by the name that Colab kept, or by the functions that it defines."""
+    """The lab of a file: by its metadata, its name, the name that Colab kept, or the functions that it defines."""
     known = labs()
+    if submission and submission.lab in known:
+        return submission.lab
     for name in (path.name, submission.title if submission else ""):
         if (match := re.match(r"(?:lab[_ -]?)?(\d\d)(?!\d)", name, re.IGNORECASE)) and match[1] in known:
             return match[1]

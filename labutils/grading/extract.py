@@ -59,12 +59,13 @@ class Statement:
 
 @dataclass
 class Submission:
-    """The code of one file. `title` is the file's name as its tool recorded it, or ""."""
+    """The code of one file. `lab` and `title` are what the metadata tell, if they still do: its lab, its first name."""
 
     sources: list[str] = field(default_factory=list)  # code cells, in order; cell i is shown as "code cell i+1"
     statements: list[Statement] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     is_notebook: bool = True
+    lab: str = ""
     title: str = ""
 
     def bindings(self, name: str) -> list[Statement]:
@@ -139,10 +140,10 @@ def read(path: Path) -> Submission:
 def parse(data: bytes, is_notebook: bool = True) -> Submission:
     """Read the bytes of a notebook (format 3 or 4) or of Python source. Raises Unreadable."""
     text = _text(data)
-    sources, title = _notebook(text) if is_notebook else ([text], "")
+    sources, lab, title = _notebook(text) if is_notebook else ([text], "", "")
     if sum(map(len, sources)) > MAX_CODE:
         raise Unreadable("The code is longer than 400 000 characters. Take pasted data out of them and save again.")
-    submission = Submission(is_notebook=is_notebook, title=title)
+    submission = Submission(is_notebook=is_notebook, lab=lab, title=title)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the student's code; it is the student who should see them
         for index, source in enumerate(sources):
@@ -163,8 +164,8 @@ def _text(data: bytes) -> str:
         raise Unreadable(f"The file is not UTF-8 text (byte {error.start + 1} is not). {SAVE_AGAIN}") from None
 
 
-def _notebook(text: str) -> tuple[list[str], str]:
-    """The sources of the code cells, and the title that Colab keeps."""
+def _notebook(text: str) -> tuple[list[str], str, str]:
+    """The sources of the code cells, the lab that `tools/labs.py` wrote down, and the title that Colab keeps."""
     if text.lstrip().startswith("<"):
         raise Unreadable(f"This is a web page, not a notebook. {SAVE_AGAIN}")
     try:
@@ -188,9 +189,15 @@ def _notebook(text: str) -> tuple[list[str], str]:
             sources.append("".join(map(str, source)) if isinstance(source, list) else str(source))
     if not any(source.strip() for source in sources):
         raise Unreadable(f"This notebook has no code cells with code in them. {SAVE_AGAIN}")
-    metadata = notebook.get("metadata")
-    colab = metadata.get("colab") if isinstance(metadata, dict) else None
-    return sources, str(colab.get("name", "")) if isinstance(colab, dict) else ""
+    return sources, _metadata(notebook, "labutils", "lab"), _metadata(notebook, "colab", "name")
+
+
+def _metadata(notebook: dict, block: str, key: str) -> str:
+    """A text two levels down in the metadata, or "" where there is none."""
+    found = notebook.get("metadata")
+    for name in (block, key):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _lines(source: str) -> list[str]:

@@ -68,6 +68,7 @@ class Reply:
     place: tuple[int, int] | None = None  # (cell, line) in the student's code
     forbidden: str = ""
     while_loading: "tuple[Reply, ...]" = ()
+    changed: bool = False  # whether the call changed an argument in place
 
 
 class Sandbox:
@@ -216,7 +217,7 @@ def _read(answer: dict) -> Reply:
     """Check an answer's form: the child may have written anything. Words come from lists of ours, never from there."""
     loading = tuple(_failure(raised) for raised in answer["raised"][:20])
     if answer["ok"] is True:
-        return Reply(outcome="value", value=answer["value"], while_loading=loading)
+        return Reply(outcome="value", value=answer["value"], while_loading=loading, changed=answer["changed"] is True)
     failure = _failure(answer)
     return Reply(**{**failure.__dict__, "while_loading": loading})
 

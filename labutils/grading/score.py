@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from labutils.checks import compare
-from labutils.exercises import Exercise
+from labutils.exercises import Exercise, Mutant
 from labutils.grading.extract import Finding, Statement, Submission
 from labutils.grading.sandbox import Isolation, Reply, Sandbox, Session
 
+_CHANGED = "The results are right, but you change an argument in place, for everybody who holds it. Work on a copy."
 PATIENCE = 2  # tests of one exercise that may hang or crash before the others are given up
 
 
@@ -148,8 +149,9 @@ def _grade_exercise(draw: Draw, submission: Submission, session: Session, names:
             break
     passed = sum(problem is None for _, problem in replies)
     if passed == exercise.cases:
-        return result(passed, *_forbidden_names(exercise, statements, submission), *notes)
-    if all(reply.error == "NotImplementedError" for reply, _ in replies):
+        changed = [Finding(_CHANGED)] if any(reply.changed for reply, _ in replies) else []
+        return result(passed, *changed, *_forbidden_names(exercise, statements, submission), *notes)
+    if all(_is_unwritten(reply, submission) for reply, _ in replies):
         return result(0, Finding("Not written yet."), *notes)
     if len(replies) < exercise.cases:
         notes.append(Finding(f"The last {exercise.cases - len(replies)} tests were not run."))
@@ -191,6 +193,11 @@ def _is_stub(node: ast.AST) -> bool:
     return isinstance(body[0], ast.Raise) and "NotImplementedError" in ast.dump(body[0])
 
 
+def _is_unwritten(reply: Reply, submission: Submission) -> bool:
+    """Whether a line of the student's says so: torch raises the same error for number types that it cannot handle."""
+    return reply.error == "NotImplementedError" and "NotImplementedError" in submission.line(*(reply.place or (0, 0)))
+
+
 def _forbidden_names(exercise: Exercise, statements: list[Statement], submission: Submission) -> list[Finding]:
     """Advice, not a verdict: the calls that the exercise asks to do without, as far as their names show."""
     known: dict[str, str] = {}
@@ -230,15 +237,22 @@ def _forbidden_names(exercise: Exercise, statements: list[Statement], submission
 def _explain(draw: Draw, submission: Submission, replies: list[tuple[Reply, str | None]]) -> list[Finding]:
     """The sentence for the first failure, by the mistake that explains all wrong values if there is one."""
     exercise = draw.exercise
-    wrong = [(case, reply) for case, (reply, problem) in enumerate(replies) if problem and reply.outcome == "value"]
+    values = [(case, *pair) for case, pair in enumerate(replies) if pair[0].outcome == "value"]
+    wrong = [(case, reply) for case, reply, problem in values if problem]
+    right = [(case, reply) for case, reply, problem in values if not problem]
+
+    def explains(mutant: Mutant) -> bool:
+        return all(_same(draw, reply.value, mutant.function, case) for case, reply in wrong)
+
     case, reply, problem = next((i, r, p) for i, (r, p) in enumerate(replies) if p)
     if reply.outcome != "value":
         return _failure(f"Test {case + 1} of {exercise.cases}", exercise, submission, reply)
-    for mutant in exercise.mutants:
-        if all(_same(draw, reply.value, mutant.function, case) for case, reply in wrong):
-            return [Finding(mutant.message)]
+    # Of several mistakes that explain every wrong value, the one that is right most often where the student is.
+    alike = [(sum(_same(draw, r.value, m.function, c) for c, r in right), m) for m in exercise.mutants if explains(m)]
+    if alike:
+        return [Finding(max(alike, key=lambda pair: pair[0])[1].message)]
     hint = [Finding(f"Hint: {exercise.hints[0]}")] if exercise.hints else []
-    return [Finding(f"Test {case + 1} of {exercise.cases}: {problem}"), *hint]
+    return [Finding(f"Test {case + 1} of {exercise.cases}: {problem}."), *hint]
 
 
 def _same(draw: Draw, got: Any, mutant: Any, case: int) -> bool:
@@ -258,7 +272,6 @@ _ADVICE = {
     "PermissionError": "The grader's process has no files, no network and no other processes. Use the arguments alone.",
     "OSError": "The grader's process has no files, no network and no other processes. Use the arguments alone.",
     "EOFError": "There is nobody to answer input(). Use the arguments alone.",
-    "NotImplementedError": "Delete that line once the function is written.",
 }
 
 
@@ -291,4 +304,6 @@ def _raised(before: str, submission: Submission, reply: Reply) -> Finding:
     where = f" in {submission.where(*reply.place)}" if reply.place else ""
     line = submission.line(*reply.place) if reply.place else ""
     advice = _ADVICE.get(reply.error, "Run check() in your notebook to see the whole message.")
+    if _is_unwritten(reply, submission):
+        advice = "Delete that line once the function is written."
     return Finding(f"{before}{reply.error}{where}. {advice}", line)

@@ -163,6 +163,14 @@ def _call(function: Callable, adapter: dict | None, forbidden: list[str], inputs
     return namespace[adapter["name"]](asked, **inputs)
 
 
+def _bytes(inputs: dict) -> bytes | None:
+    """The inputs as a frame, so that a change in place shows."""
+    try:
+        return frames.pack({}, inputs)
+    except (TypeError, frames.BadFrame):
+        return None
+
+
 def _answer(request: dict, loaded: dict[str, tuple[dict, list[dict]]]) -> bytes:
     """The frame that answers a request. Whatever the student's code raises becomes a part of the answer."""
     name, raised = request["function"], []
@@ -174,11 +182,13 @@ def _answer(request: dict, loaded: dict[str, tuple[dict, list[dict]]]) -> bytes:
             raise MissingFunction
         torch.manual_seed(request["seed"])
         random.seed(request["seed"])
+        before = _bytes(request["value"])
         value = _call(namespace[name], request["adapter"], request["forbidden"], request["value"])
+        changed = before != _bytes(request["value"])
     except BaseException as error:
         return frames.pack({"id": request["id"], "ok": False, "raised": raised, **_place(error)})
     try:
-        return frames.pack({"id": request["id"], "ok": True, "raised": raised}, value)
+        return frames.pack({"id": request["id"], "ok": True, "raised": raised, "changed": changed}, value)
     except BaseException:  # not plain data, too large, or no memory left to copy it
         return frames.pack({"id": request["id"], "ok": False, "raised": raised, "error": "NotPlain", "place": None})
 
