@@ -12,11 +12,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import SupportsFloat, TypeVar
+from typing import SupportsFloat
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-Number = TypeVar("Number", bound=SupportsFloat)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +91,15 @@ class OutOfRange(AssertionError):
 
 def measure(
     claim: str,
-    value: Number,
+    value: SupportsFloat,
     *,
     between: tuple[SupportsFloat, SupportsFloat],
     what: str,
     name: str | None = None,
     unit: str = "",
     digits: int = 3,
-) -> Number:
-    """Print a measured number, record it under the id of its claim, and return it unchanged.
+) -> None:
+    """Print a measured number and record it under the id of its claim.
 
     `between` is the range, ends included, that the number must lie in on every machine. Use `math.inf` for an open
     end, and the same number twice for an exact result (compared to 9 digits). `name` tells several numbers of one claim
@@ -117,7 +115,6 @@ def measure(
     if not record.holds:
         raise OutOfRange(record)
     _show(record)
-    return value
 
 
 def collect(notebooks: Iterable[Path | str]) -> list[Evidence]:

@@ -37,7 +37,7 @@ def check(name, function):
 numbers = list(range(10))
 mean = sum(numbers) / len(numbers)
 measure("toy-mean", mean, between=(4.5, 4.5), what="the mean of 0 to 9")
-root = measure("toy-mean", math.sqrt(mean), name="root", between=(2, 3), what="its root", unit="units")
+measure("toy-mean", math.sqrt(mean), name="root", between=(2, 3), what="its root", unit="units")
 
 EXERCISES
 # %% [markdown]

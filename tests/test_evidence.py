@@ -38,13 +38,13 @@ def record(**fields) -> Evidence:
     ],
 )
 def test_the_printed_line(capsys, value, between, options, line):
-    assert measure("a-claim", value, between=between, what="it", **options) == value
+    measure("a-claim", value, between=between, what="it", **options)
     assert capsys.readouterr().out == f"{line}\n"
 
 
 @pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.array(0.5), torch.tensor(0.5), torch.tensor([0.5]), 1])
-def test_any_single_number_is_returned_as_it_came(value):
-    assert measure("a-claim", value, between=(0, 1), what="it") is value
+def test_any_single_number_will_do_and_a_cell_that_ends_in_measure_shows_nothing_more(value):
+    assert measure("a-claim", value, between=(0, 1), what="it") is None
 
 
 @pytest.mark.parametrize("value", [0.68999, 0.71001, math.nan, math.inf, -math.inf])
@@ -120,7 +120,7 @@ def test_arguments_of_a_wrong_type_are_refused_with_a_sentence():
     ]
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 12))
+@given(st.floats(-1e300, 1e300), st.integers(1, 12))
 def test_a_printed_number_has_the_digits_it_shows(value, digits):
     shown = float(record(value=value, digits=digits).number.replace(",", ""))
     assert math.isclose(shown, value, rel_tol=0.5000001 * 10.0 ** (1 - digits), abs_tol=5e-324)

@@ -354,7 +354,7 @@ def numbers_notebook(folder: Path, line: str) -> Path:
     return path
 
 
-MEASURE = 'measured = measure("toy", value, between=({low}, {high}), what="the number", unit="nats")'
+MEASURE = 'measure("toy", value, between=({low}, {high}), what="the number", unit="nats")'
 
 
 def test_a_number_printed_without_measure_is_caught(tmp_path):
