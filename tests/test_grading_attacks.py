@@ -201,7 +201,6 @@ SHARED = "from multiprocessing.shared_memory import SharedMemory; SharedMemory(c
 
 HOSTILE = {
     "endless loop": (before("while True: pass"), 0, "no answer in time"),
-    "sleeps": (before("import time; time.sleep(1000)"), 0, "no answer in time"),
     "sys.exit": (before("import sys; sys.exit(0)"), 0, "SystemExit"),
     "os._exit": (before("import os; os._exit(0)"), 0, "ended the process"),
     "os._exit once": (before("import os", "if temperature == 2.0: os._exit(0)"), 3, "ended the process"),

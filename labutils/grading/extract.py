@@ -36,13 +36,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement at the top level of a cell: where it is, the names it binds, the global names it needs."""
+    """A statement at the top level of a cell: where it is, its tree, its code."""
 
     cell: int
     number: int
     node: Kept
-    binds: frozenset[str]
-    needs: frozenset[str]
+    code: types.CodeType
+
+    @cached_property
+    def binds(self) -> frozenset[str]:
+        """The names that it gives a value."""
+        return frozenset(i.argval for i in dis.get_instructions(self.code) if i.opname == "STORE_NAME")
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The global names that it reads."""
+        return frozenset(_needs(self.code))
 
     @property
     def is_import(self) -> bool:
@@ -254,8 +263,7 @@ def _add_cell(submission: Submission, index: int, source: str) -> None:
             sentence = f"Python refuses the statement in {where}, so it does not count."
             submission.findings.append(Finding(sentence, submission.line(index, node.lineno)))
             continue
-        binds = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_NAME"}
-        submission.statements.append(Statement(index, number, node, frozenset(binds), frozenset(_needs(code))))
+        submission.statements.append(Statement(index, number, node, code))
 
 
 def _needs(code: types.CodeType) -> Iterator[str]:
