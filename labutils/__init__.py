@@ -9,6 +9,8 @@ positions    how a model learns the order of tokens
 models       Config and the models, written out
 objectives   the losses that models are trained on
 training     one training loop
+weights      trained models that come with the package
+hub          pretrained models, pinned
 sampling     from logits to tokens: greedy, temperature, top-k, top-p, min-p, beam
 hub          the pretrained models that labs use, each pinned to a revision
 weights      models trained on the world, ready to load

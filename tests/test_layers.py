@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "widgets": ALONE,
     "hub": ALONE,
     "models": {"attention", "positions"},
+    "weights": {"models", "world"},
     "training": {"runtime"},
     "exercises": {"sampling"},
     "checks": {"exercises"},

@@ -39,6 +39,7 @@ class Cell:
     source: str
     tags: tuple[str, ...] = ()
     sabotages: tuple[Sabotage, ...] = ()
+    alt: str = ""  # what the cell's figure shows, for a reader who does not see it
 
     @property
     def place(self) -> str:
@@ -90,10 +91,12 @@ def _read_cell(path: Path, number: int, cell: NotebookNode) -> Cell:
             f"'# %% exercise'."
         )
     lines = cell.source.splitlines()
+    alts = [line for line in lines if line.startswith("# alt:")]
     marked = [line for line in lines if line.startswith("# sabotage:")]
-    source = "\n".join(line for line in lines if line not in marked).strip("\n")
+    source = "\n".join(line for line in lines if line not in marked + alts).strip("\n")
     sabotages = tuple(_read_sabotage(path, number, line, source) for line in marked)
-    result = Cell(number, kind, source, tags, sabotages)
+    alt = " ".join(line.removeprefix("# alt:").strip() for line in alts)
+    result = Cell(number, kind, source, tags, sabotages, alt)
     if kind == "exercise":
         _check_exercise(path, result)
     return result

@@ -86,7 +86,10 @@ def make_notebook(lab: Lab, version: Version, course: Course) -> NotebookNode:
         taken.add(name)
         new = nbformat.v4.new_markdown_cell if cell.kind == "markdown" else nbformat.v4.new_code_cell
         tags = ["hide-input"] if cell.kind == "setup" else list(cell.tags)
-        cells.append(new(_source(lab, cell, version, course), id=name, metadata={"tags": tags} if tags else {}))
+        metadata: dict = {"tags": tags} if tags else {}
+        if cell.alt:
+            metadata["mystnb"] = {"image": {"alt": cell.alt}}
+        cells.append(new(_source(lab, cell, version, course), id=name, metadata=metadata))
 
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
