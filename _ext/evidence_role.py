@@ -4,6 +4,8 @@
 - {claim}`claim` names an item of the ledger with its verdict, and links to it.
 - {errata} claim [claim ...] opens a box: the verdict, what the notes say, and then the text that the author writes.
 
+In a lab, a claim's id in code font becomes such a link by itself.
+
 An id that does not exist, or a number that no lab has measured, is a warning, which fails the build.
 """
 
@@ -117,8 +119,11 @@ class ErrataDirective(SphinxDirective):
         return [box]
 
 
-def mark_cells(app: Sphinx, doctree: nodes.document) -> None:
-    """Give each cell of a lab that recorded evidence an id for every number in it."""
+def mark_lab(app: Sphinx, doctree: nodes.document) -> None:
+    """On the page of a lab, give a cell an id for every number it recorded, and link the claims that the prose names.
+
+    A notebook can only write a claim as `code`, because it is also read where the ledger is not.
+    """
     path = ROOT / f"{app.env.docname}.ipynb"
     if path not in lab_notebooks():
         return
@@ -130,6 +135,9 @@ def mark_cells(app: Sphinx, doctree: nodes.document) -> None:
     for node in doctree.findall(nodes.container):
         if node.get("nb_element") == "cell_code":
             node["ids"] += [anchor(key) for key in keys[cells[node["cell_index"]].get("id", "")]]
+    ledger = read_ledger()
+    for node in [node for node in doctree.findall(nodes.literal) if node.astext() in ledger]:
+        node.replace_self(link_to_claim(app.env, ledger[node.astext()]))
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Node) -> Node | None:
@@ -143,6 +151,6 @@ def setup(app: Sphinx) -> dict:
     app.add_role("measured", MeasuredRole())
     app.add_role("claim", ClaimRole())
     app.add_directive("errata", ErrataDirective)
-    app.connect("doctree-read", mark_cells)
+    app.connect("doctree-read", mark_lab)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
