@@ -29,7 +29,7 @@ from labutils.exercises import Exercise, find
 _hints_shown: Counter[str] = Counter()
 
 
-def check(name: str, function: Callable) -> None:
+def check(name: str, function: Any) -> None:
     """Test `function` as the exercise `name` and print what to do next. Raises ValueError if there is no such exercise.
 
     The tests are the same each time. Every further try shows the next hint.
@@ -65,7 +65,7 @@ class _Test:
     changed: str | None = None  # the first argument that the call changed in place
 
 
-def feedback(exercise: Exercise, function: Callable) -> tuple[str, bool]:
+def feedback(exercise: Exercise, function: Any) -> tuple[str, bool]:
     """Test `function` and return what to tell its author, and whether a hint would help."""
     name = exercise.name
     if not callable(function):
@@ -80,7 +80,7 @@ def feedback(exercise: Exercise, function: Callable) -> tuple[str, bool]:
     wrong = [test for test in tests if test.problem]
     if wrong:
         head = f"{name}: {len(wrong)} of {len(tests)} tests fail."
-        mistake = _mistake(exercise, tests)
+        mistake = _mistake(exercise, wrong)
         return (f"{head} {mistake}", False) if mistake else (f"{head} {_explain(exercise, function, wrong)}", True)
     changed = next((test.changed for test in tests if test.changed), None)
     if changed:
@@ -123,7 +123,7 @@ def _run(exercise: Exercise, function: Callable, case: int) -> _Test:
         if isinstance(error, NotImplementedError) and str(error) in ("", "not written yet"):
             raise _NotWritten from None
         return _Test(case=case, error=error, problem="it raises an exception")
-    changed = next((key for key in original if compare(inputs[key], original[key], 0, 0)), None)
+    changed = next((key for key in original if compare(inputs[key], original[key], 0.0, 0.0)), None)
     return _Test(case=case, result=result, problem=compare(result, want, exercise.rtol, exercise.atol), changed=changed)
 
 
@@ -184,22 +184,12 @@ class _ForbiddenTorch(TorchFunctionMode):
 # --- explaining what is wrong ----------------------------------------------------------------------------------------
 
 
-def _mistake(exercise: Exercise, tests: list[_Test]) -> str | None:
-    """The sentence of the mutant that gives the learner's results wherever those are wrong.
-
-    Of several such mutants, the one that also goes right where the learner does, as far as it can.
-    """
-    if any(test.error for test in tests):
+def _mistake(exercise: Exercise, wrong: list[_Test]) -> str | None:
+    """The sentence of the first mutant that gives the learner's results wherever those are wrong."""
+    if any(test.error for test in wrong):
         return None
-    best, most_agreements = None, -1
-    for mutant in exercise.mutants:
-        agrees = [_gives(exercise, mutant.function, test) for test in tests]
-        if (
-            all(same for same, test in zip(agrees, tests, strict=True) if test.problem)
-            and sum(agrees) > most_agreements
-        ):
-            best, most_agreements = mutant, sum(agrees)
-    return best.message if best else None
+    fits = (m for m in exercise.mutants if all(_gives(exercise, m.function, test) for test in wrong))
+    return next((mutant.message for mutant in fits), None)
 
 
 def _gives(exercise: Exercise, function: Callable, test: _Test) -> bool:
@@ -250,16 +240,16 @@ def _explain_error(exercise: Exercise, function: Callable, error: BaseException)
 
 
 def _show(value: Any) -> str:
-    """A value as a reader wants it: short numbers, and of large tensors the shape only."""
+    """A value as a reader wants it: short numbers, and of what is long the size only. Never an address in memory."""
     if isinstance(value, Tensor):
         return _show(value.tolist()) if value.numel() <= 40 else f"a tensor of shape {list(value.shape)}"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_show, value)) + "]"
+        return f"[{', '.join(map(_show, value))}]" if _size(value) <= 80 else f"a list of {len(value)} items"
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_show(item)}" for key, item in value.items())
-    return repr(value) if value is None or isinstance(value, str | bool | int) else f"an object of type {_type(value)}"
+    return repr(value) if value is None or type(value) in (str, bool, int) else _type(value)
 
 
 # --- the comparison, which the grader shares -------------------------------------------------------------------------

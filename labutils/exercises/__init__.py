@@ -32,6 +32,9 @@ class Exercise:
     `student_function(**inputs)`: it turns plain data into what the function wants (say, a table into a callable).
     It must be self-contained, because the grader sends its source to the student's process: only its arguments,
     `torch` and `math`.
+
+    The first of the `mutants` that gives the learner's results wherever those are wrong is the one whose message is
+    shown, so a mistake that shows in few tests comes before one that shows in the same tests and others.
     """
 
     name: str

@@ -359,16 +359,16 @@ KEEP_TOP_P = Exercise(
     forbidden=("labutils.sampling.keep_top_p", "labutils.sampling.filter_logits"),
     mutants=(
         Mutant(
-            name="drops the crossing token",
-            function=_notes_rule,
-            message="You keep tokens while the sum is at most p, dropping the token that crosses p and at times all; "
-            "compare the sum before each token.",
-        ),
-        Mutant(
             name="drops the crossing token, but keeps the first",
             function=_notes_rule_but_one,
             message="You rescue the first token, but still drop the token that crosses p where more are kept; compare "
             "the sum before each token.",
+        ),
+        Mutant(
+            name="drops the crossing token",
+            function=_notes_rule,
+            message="You keep tokens while the sum is at most p, dropping the token that crosses p and at times all; "
+            "compare the sum before each token.",
         ),
         Mutant(
             name="mask left in sorted order",
@@ -439,7 +439,7 @@ KEEP_TOP_P = Exercise(
 
 def _min_p_inputs(generator: torch.Generator, case: int) -> dict:
     readable = {
-        0: ([0.4, 0.3, 0.2, 0.1], 0.3),
+        0: ([0.4, 0.3, 0.2, 0.1], 0.27),
         1: ([0.90, 0.06, 0.04], 0.05),
         2: ([0.24, 0.22, 0.2, 0.19, 0.15], 0.9),
     }
@@ -483,6 +483,13 @@ KEEP_MIN_P = Exercise(
     forbidden=("labutils.sampling.keep_min_p", "labutils.sampling.filter_logits"),
     mutants=(
         Mutant(
+            name="removes the limit itself",
+            function=lambda logits, p: logits.masked_fill(
+                logits.softmax(-1) <= p * logits.softmax(-1).amax(-1, keepdim=True), -math.inf
+            ),
+            message="You also remove what is exactly at the limit; with p = 1 that is the best token.",
+        ),
+        Mutant(
             name="relative to one",
             function=lambda logits, p: _cut_at(logits, p),
             message="You compare probabilities with p itself; the limit is p times the largest probability of the row.",
@@ -518,13 +525,6 @@ KEEP_MIN_P = Exercise(
             name="relative to the mean",
             function=lambda logits, p: _cut_at(logits, p * logits.softmax(-1).mean(-1, keepdim=True)),
             message="You compare with the mean probability, which is always 1 / vocab; compare with the largest.",
-        ),
-        Mutant(
-            name="removes the limit itself",
-            function=lambda logits, p: logits.masked_fill(
-                logits.softmax(-1) <= p * logits.softmax(-1).amax(-1, keepdim=True), -math.inf
-            ),
-            message="You also remove what is exactly at the limit; with p = 1 that is the best token.",
         ),
         Mutant(
             name="keeps the improbable",
