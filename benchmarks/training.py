@@ -2,8 +2,8 @@
 
     python benchmarks/training.py
 
-It prints what it cost and how close it came, and exits with 1 if the model is further away. In the gpu profile it trains
-on the GPU, and then once more at 16 times the batch.
+It prints what it cost and how close it came, and exits with 1 if the model is further away. In the gpu profile it
+trains on the GPU, and then once more at 16 times the batch.
 """
 
 import sys
