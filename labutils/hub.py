@@ -52,7 +52,7 @@ def load(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.id, revision=source.revision)
         # The default dtype is the checkpoint's own since transformers 5, so it is always named.
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             source.id, revision=source.revision, dtype=dtype, attn_implementation="eager"
         )
     except OSError as error:

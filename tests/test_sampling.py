@@ -473,15 +473,15 @@ def test_greedy_generation_equals_hugging_face(use_cache, penalty):
 # --------------------------------------------------------------------------------------------------------------
 
 
-def all_sequences(table: Tensor, start: int, max_new_tokens: int, stop: int, length_penalty: float):
-    """Every complete continuation of a first-order model, with its score and log-probability, best first."""
-    log_p = table.log_softmax(-1).tolist()
+def all_sequences(tables: Tensor, start: int, max_new_tokens: int, stop: int, length_penalty: float):
+    """Every complete continuation, with its score and log-probability, best first. Each place has its own table."""
+    log_p = tables.log_softmax(-1).tolist()
     complete = []
     for length in range(1, max_new_tokens + 1):
-        for sequence in itertools.product(range(len(log_p)), repeat=length):
+        for sequence in itertools.product(range(tables.shape[-1]), repeat=length):
             if stop in sequence[:-1] or (length < max_new_tokens and sequence[-1] != stop):
                 continue
-            total = sum(log_p[a][b] for a, b in itertools.pairwise((start, *sequence)))
+            total = sum(log_p[i][a][b] for i, (a, b) in enumerate(itertools.pairwise((start, *sequence))))
             complete.append((total / length**length_penalty, total, sequence))
     return sorted(complete, reverse=True)
 
@@ -489,12 +489,12 @@ def all_sequences(table: Tensor, start: int, max_new_tokens: int, stop: int, len
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.sampled_from([0.0, 0.7, 1.0, 2.0, -1.0]))
 def test_a_wide_beam_is_an_exact_search(seed, length_penalty):
-    table = random_logits(seed, scale=1.5, shape=(4, 4))
     width, limit, stop = 4**3, 3, 0
-    expected = all_sequences(table, 2, limit, stop, length_penalty)
+    tables = random_logits(seed, scale=1.5, shape=(limit, 4, 4))
+    expected = all_sequences(tables, 2, limit, stop, length_penalty)
     found = beam_search(
-        lambda t: table[t],
-        torch.tensor([[1, 2]]),
+        lambda tokens: tables[torch.arange(tokens.shape[1]), tokens],
+        torch.tensor([[2]]),
         width=width,
         max_new_tokens=limit,
         stop_token=stop,

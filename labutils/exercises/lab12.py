@@ -173,6 +173,16 @@ KEEP_TOP_K = Exercise(
     forbidden=("labutils.sampling.keep_top_k", "labutils.sampling.filter_logits"),
     mutants=(
         Mutant(
+            name="one threshold for all rows",
+            function=lambda logits, k: _threshold(logits, logits.flatten().topk(k).values[-1]),
+            message="You use one threshold for the whole tensor; every row (the last axis) needs its own.",
+        ),
+        Mutant(
+            name="wrong axis",
+            function=lambda logits, k: _threshold(logits, logits.topk(min(k, len(logits)), dim=0).values[-1:]),
+            message="You look for the largest along the first axis; the vocabulary is the last one, dim=-1.",
+        ),
+        Mutant(
             name="zero instead of minus infinity",
             function=lambda logits, k: logits.masked_fill(logits < logits.topk(k).values[..., -1:], 0.0),
             message="You set removed logits to 0, but exp(0) = 1 is no small score; only −inf has probability 0.",
@@ -208,16 +218,6 @@ KEEP_TOP_K = Exercise(
             name="exactly k in spite of ties",
             function=_exactly_k,
             message="You keep exactly k tokens where some tie with the k-th; the task asks you to keep all that tie.",
-        ),
-        Mutant(
-            name="one threshold for all rows",
-            function=lambda logits, k: _threshold(logits, logits.flatten().topk(k).values[-1]),
-            message="You use one threshold for the whole tensor; every row (the last axis) needs its own.",
-        ),
-        Mutant(
-            name="wrong axis",
-            function=lambda logits, k: _threshold(logits, logits.topk(min(k, len(logits)), dim=0).values[-1:]),
-            message="You look for the largest along the first axis; the vocabulary is the last one, dim=-1.",
         ),
         Mutant(
             name="returns the k values alone",
@@ -359,6 +359,16 @@ KEEP_TOP_P = Exercise(
     forbidden=("labutils.sampling.keep_top_p", "labutils.sampling.filter_logits"),
     mutants=(
         Mutant(
+            name="all rows as one",
+            function=_all_rows_as_one,
+            message="You treat the whole tensor as one law; every row (the last axis) has its own nucleus.",
+        ),
+        Mutant(
+            name="wrong axis",
+            function=_sums_along_the_first_axis,
+            message="You take the softmax and the sum along the first axis; the vocabulary is the last one, dim=-1.",
+        ),
+        Mutant(
             name="drops the crossing token, but keeps the first",
             function=_notes_rule_but_one,
             message="You rescue the first token, but still drop the token that crosses p where more are kept; compare "
@@ -414,16 +424,6 @@ KEEP_TOP_P = Exercise(
             name="sums logits",
             function=_sums_logits,
             message="You sum logits; p is a probability, so take the softmax before the running sum.",
-        ),
-        Mutant(
-            name="all rows as one",
-            function=_all_rows_as_one,
-            message="You treat the whole tensor as one law; every row (the last axis) has its own nucleus.",
-        ),
-        Mutant(
-            name="wrong axis",
-            function=_sums_along_the_first_axis,
-            message="You take the softmax and the sum along the first axis; the vocabulary is the last one, dim=-1.",
         ),
         Mutant(
             name="returns probabilities",
@@ -483,6 +483,23 @@ KEEP_MIN_P = Exercise(
     forbidden=("labutils.sampling.keep_min_p", "labutils.sampling.filter_logits"),
     mutants=(
         Mutant(
+            name="one maximum for all rows",
+            function=lambda logits, p: _cut_at(logits, p * logits.softmax(-1).amax()),
+            message="You use the largest probability of the whole tensor; every row (the last axis) has its own.",
+        ),
+        Mutant(
+            name="maximum along the wrong axis",
+            function=lambda logits, p: _cut_at(logits, p * logits.softmax(-1).amax(0, keepdim=True)),
+            message="You take the maximum along the first axis; the vocabulary is the last one, dim=-1.",
+        ),
+        Mutant(
+            name="softmax along the wrong axis",
+            function=lambda logits, p: logits.masked_fill(
+                logits.softmax(0) < p * logits.softmax(0).amax(-1, keepdim=True), -math.inf
+            ),
+            message="You take the softmax along the first axis; the vocabulary is the last one, dim=-1.",
+        ),
+        Mutant(
             name="removes the limit itself",
             function=lambda logits, p: logits.masked_fill(
                 logits.softmax(-1) <= p * logits.softmax(-1).amax(-1, keepdim=True), -math.inf
@@ -503,23 +520,6 @@ KEEP_MIN_P = Exercise(
             name="difference of logits",
             function=lambda logits, p: _threshold(logits, logits.amax(-1, keepdim=True) - p),
             message="You allow a gap of p between logits; a ratio p of probabilities is a gap of −log p.",
-        ),
-        Mutant(
-            name="one maximum for all rows",
-            function=lambda logits, p: _cut_at(logits, p * logits.softmax(-1).amax()),
-            message="You use the largest probability of the whole tensor; every row (the last axis) has its own.",
-        ),
-        Mutant(
-            name="maximum along the wrong axis",
-            function=lambda logits, p: _cut_at(logits, p * logits.softmax(-1).amax(0, keepdim=True)),
-            message="You take the maximum along the first axis; the vocabulary is the last one, dim=-1.",
-        ),
-        Mutant(
-            name="softmax along the wrong axis",
-            function=lambda logits, p: logits.masked_fill(
-                logits.softmax(0) < p * logits.softmax(0).amax(-1, keepdim=True), -math.inf
-            ),
-            message="You take the softmax along the first axis; the vocabulary is the last one, dim=-1.",
         ),
         Mutant(
             name="relative to the mean",
