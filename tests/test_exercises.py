@@ -267,7 +267,9 @@ RIGHT = {
 
 
 @pytest.mark.parametrize(
-    ("name", "function"), [(name, f) for name, functions in RIGHT.items() for f in functions], ids=lambda x: str(x)[:30]
+    ("name", "function"),
+    [(name, f) for name, functions in RIGHT.items() for f in functions],
+    ids=lambda x: getattr(x, "__name__", x),
 )
 @settings(max_examples=10, deadline=None)
 @given(seed=seeds)
