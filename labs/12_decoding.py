@@ -270,7 +270,7 @@ for word, p, between in zip(
     words, at(2.0)[:4], [(0.05, 0.06), (0.035, 0.045), (0.016, 0.019), (0.011, 0.014)], strict=False
 ):
     measure("temp-warm-flatter", p, between=between, name=word, what=f"probability of {word} at T = 2")
-# sabotage: temp-cool-peaked/t05: at(T)[0] => at(1 / T)[0]
+# sabotage: temp-cool-peaked/t09: at(T)[0] => at(1 / T)[0]
 
 # %%
 # alt: Three groups of bars, one a temperature. At T = 0.5 cake stands far above the others; at T = 2 all four are low.
