@@ -291,8 +291,8 @@ def beam_search(
 ) -> Beams:
     """Search for the most probable continuation of each prompt, keeping the `width` best beginnings at every step.
 
-    Width 1 is greedy decoding. A width that holds every beginning is an exact search. In between the search may miss
-    the best sequence, and a wider beam can even find a worse one.
+    Width 1 is greedy decoding (as long as the length penalty is 0). A width that holds every beginning is an exact
+    search. In between the search may miss the best sequence, and a wider beam can even find a worse one.
 
     A sequence is complete at its stop token or at `max_new_tokens`. Complete sequences are ranked by log-probability /
     length ** `length_penalty`, where the length counts generated tokens and the stop token. With 0, the default, that

@@ -211,6 +211,14 @@ def test_top_p_keeps_the_token_that_crosses_the_threshold():
     assert kept(keep_top_p(logits, 0.95)).tolist() == [False, True, True, True]
 
 
+def test_a_sum_that_meets_p_exactly_is_enough():
+    assert kept(keep_top_p(torch.zeros(4), 0.5)).tolist() == [True, True, False, False]
+
+
+def test_of_many_tied_tokens_top_p_keeps_the_first():
+    assert kept(keep_top_p(torch.zeros(1024), 0.25)).nonzero().flatten().tolist() == list(range(256))
+
+
 def test_top_k_keeps_all_that_tie_with_the_kth():
     assert kept(keep_top_k(torch.tensor([5.0, 2.0, 3.0, 2.0, 1.0]), 3)).tolist() == [True, True, True, True, False]
 
@@ -538,6 +546,25 @@ def test_beam_search_finds_what_greedy_misses():
     assert found.new_tokens[0, 0].tolist() == [2, 4]
     assert found.log_probabilities[0].exp().tolist() == pytest.approx([0.315, 0.20])
     assert generate(model, torch.tensor([[0]]), max_new_tokens=2, greedy=True).new_tokens.tolist() == [[1, 3]]
+
+
+def test_a_length_penalty_lets_a_longer_sequence_overtake_a_complete_one():
+    """Stop with 0.5 at once, or go on with 0.4 and then surely: log 0.5 / 1 is worse than log 0.4 / 4²."""
+    law = torch.tensor([[0.5, 0.4, 0.1], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
+
+    def search(length_penalty):
+        found = beam_search(
+            lambda tokens: law.log()[tokens],
+            torch.tensor([[0]]),
+            width=1,
+            max_new_tokens=4,
+            stop_token=0,
+            length_penalty=length_penalty,
+        )
+        return found.new_tokens[0, 0].tolist(), found.scores.item()
+
+    assert search(0.0) == ([0], pytest.approx(math.log(0.5)))
+    assert search(2.0) == ([1, 1, 1, 1], pytest.approx(math.log(0.4) / 16))
 
 
 @settings(max_examples=10, deadline=None)
