@@ -71,7 +71,7 @@ unit: .venv/.dev book
 nbval: .venv/.dev
 	@echo "==> labs"
 	@OMP_NUM_THREADS=1 $(NBVAL) labs/*.ipynb
-	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive $(NBVAL) labs/solutions/*.ipynb
+	@OMP_NUM_THREADS=2 $(NBVAL) labs/solutions/*.ipynb
 
 colab: .venv/.dev
 	@echo "==> labs on an emulated Colab"

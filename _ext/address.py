@@ -6,22 +6,24 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+from tools.course import read_course
 
-def site_address(repository: str) -> str:
-    """The GitHub Pages address of a repository, or "" while the setting still holds its placeholders."""
-    match = re.fullmatch(r"https://github\.com/([\w-]+)/([\w.-]+?)/?", repository)
-    if not match or match.groups() == ("OWNER", "REPO"):
-        return ""
-    owner, name = match.groups()
-    host = f"{owner.lower()}.github.io"
-    return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
+PLACEHOLDER = "/".join(("OWNER", "REPO"))  # the one setting, before somebody publishes the course
 
 
 def set_address(app: Sphinx, config: Config) -> None:
     """Fill in what needs the address: canonical links, previews in other sites, and the links of the 404 page."""
-    address = site_address(config.html_theme_options.get("repository_url", ""))
+    course = read_course()
+    address = "" if course.repository == PLACEHOLDER else course.site
     config["html_baseurl"] = config["ogp_site_url"] = address
     config["notfound_urls_prefix"] = "/" + address.partition("github.io/")[2]
+
+
+def link_to_pages(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Links of a lab lead to the published site, for readers in Colab; in the book they lead to the page itself."""
+    if docname.startswith("labs/"):
+        pattern = rf"\]\({re.escape(read_course().site)}(chapters/\w+)\.html"
+        source[0] = re.sub(pattern, r"](../\1.md", source[0])
 
 
 FRONT_DOOR = """<!DOCTYPE html>
@@ -48,5 +50,6 @@ def write_front_door(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict:
     app.connect("config-inited", set_address, priority=100)
+    app.connect("source-read", link_to_pages)
     app.connect("build-finished", write_front_door, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,11 +14,7 @@ INK = "#808080"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
 STYLE: dict[Any, Any] = {
-    "figure.facecolor": "none",
     "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "figure.dpi": 110,
-    "figure.constrained_layout.use": True,
     "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -27,13 +23,14 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "legend.frameon": False,
 }
 
 
 def _axes(width: float, height: float) -> Axes:
+    # Outside of the context: the first figure starts the notebook's backend, whose settings must outlast it.
+    figure = plt.figure(figsize=(width, height), dpi=110, facecolor="none", layout="constrained")
     with plt.rc_context(STYLE):
-        return plt.figure(figsize=(width, height)).subplots()
+        return figure.subplots()
 
 
 def bars(values: Mapping[str, Sequence[float]], names: Sequence[str], *, unit: str) -> Axes:
@@ -49,7 +46,7 @@ def bars(values: Mapping[str, Sequence[float]], names: Sequence[str], *, unit: s
     ax.margins(x=0.15)
     ax.set_xlabel(unit)
     if len(values) > 1:
-        ax.legend(loc="lower right", labelcolor=INK)
+        ax.legend(loc="lower right", labelcolor=INK, frameon=False)
     return ax
 
 
@@ -66,7 +63,7 @@ def curves(
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     if len(values) > 1:
-        ax.legend(labelcolor=INK)
+        ax.legend(labelcolor=INK, frameon=False)
     return ax
 
 
@@ -83,5 +80,5 @@ def plane(points: Mapping[str, tuple[float, float]], families: Mapping[str, str]
     ax.margins(0.12)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    ax.legend(labelcolor=INK)
+    ax.legend(labelcolor=INK, frameon=False)
     return ax

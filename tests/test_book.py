@@ -9,10 +9,10 @@ import book
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from course import read_course
 from sphinxcontrib.katex import katex_version
 
 from _ext.accessible import repair
-from _ext.address import site_address
 from _ext.icons import code_points, without_unused
 from _ext.quiz import read_quiz
 from _ext.selfhost import Loads, external, trimmed
@@ -173,20 +173,16 @@ def test_the_repository_is_named_in_one_file_only():
     assert naming == ["_config.yml"]
 
 
+def test_a_labs_links_lead_to_pages_of_this_book(site: Path):
+    """In the notebook they lead to the published site, for readers in Colab."""
+    source = (ROOT / "labs" / "12_decoding.ipynb").read_text(encoding="utf-8")
+    assert f"]({read_course().site}chapters/ledger.html)" in source
+    page = (site / "labs" / "12_decoding.html").read_text(encoding="utf-8")
+    assert 'href="../chapters/ledger.html"' in page
+    assert "github.io" not in page
+
+
 # What the extensions do, by themselves
-
-
-@pytest.mark.parametrize(
-    ("repository", "address"),
-    [
-        ("https://github.com/Ada/course", "https://ada.github.io/course/"),
-        ("https://github.com/ada/ada.github.io", "https://ada.github.io/"),
-        ("https://github.com/" + "OWNER" + "/REPO", ""),
-        ("https://example.org/course", ""),
-    ],
-)
-def test_the_site_address_follows_from_the_repository(repository: str, address: str):
-    assert site_address(repository) == address
 
 
 @pytest.mark.parametrize(

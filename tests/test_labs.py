@@ -39,6 +39,14 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
+@pytest.mark.parametrize(
+    ("repository", "address"),
+    [("Ada/course", "https://ada.github.io/course/"), ("ada/ada.github.io", "https://ada.github.io/")],
+)
+def test_the_sites_address_follows_from_the_repository(repository, address):
+    assert replace(COURSE, repository=repository).site == address
+
+
 def nbval(*notebooks: Path, threads: int = 1) -> subprocess.CompletedProcess:
     """Run nbval as `make test` does, from a folder without this project's pytest settings."""
     command = [

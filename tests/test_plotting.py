@@ -44,6 +44,12 @@ def test_a_plane_names_every_point_and_every_family():
     assert sorted(map(tuple, (xy for c in ax.collections for xy in c.get_offsets()))) == sorted(points.values())
 
 
+def test_drawing_leaves_the_settings_of_the_session_alone():
+    before = {key: value for key, value in mpl.rcParams.items() if key != "backend"}
+    plotting.bars({"T = 1": [0.2]}, ["cake"], unit="probability")
+    assert {key: value for key, value in mpl.rcParams.items() if key != "backend"} == before
+
+
 @pytest.mark.parametrize("background", ["#ffffff", "#121212"])
 def test_ink_can_be_read_on_light_and_dark_pages(background):
     def luminance(colour):

@@ -25,6 +25,13 @@ class Course:
         name = f"labutils-{self.version}-py3-none-any.whl"
         return f"https://github.com/{self.repository}/releases/download/v{self.version}/{name}"
 
+    @property
+    def site(self) -> str:
+        """Address at which GitHub Pages publishes the site."""
+        owner, name = self.repository.split("/")
+        host = f"{owner.lower()}.github.io"
+        return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
+
     def colab(self, path: str) -> str:
         """Address at which Colab opens a notebook, given its path in the repository."""
         return f"https://colab.research.google.com/github/{self.repository}/blob/{self.branch}/{path}"

@@ -123,6 +123,8 @@ def _source(lab: Lab, cell: Cell, version: Version, course: Course) -> str:
             return setup_cell(lab, course)
         case "exercise":
             return stub(cell.source) if version == "learner" else unmarked(cell.source)
+        case "markdown":  # in Colab there is no neighbouring file, so links go to the site, which turns them back
+            return re.sub(r"\]\(\.\./(chapters/\w+)\.md", rf"]({course.site}\1.html", cell.source)
     return cell.source
 
 
@@ -218,6 +220,9 @@ def output_problems(notebook: NotebookNode) -> list[str]:
     """What must not be in a stored output: errors, stderr, numbers that pretend to be measured, memory addresses."""
     problems = []
     for number, cell in enumerate(notebook.cells, start=1):
+        shown = any("image/png" in output.get("data", {}) for output in cell.get("outputs", ()))
+        if shown != ("mystnb" in cell.metadata):
+            problems.append(f"cell {number}: a figure and the comment '# alt: ...' that describes it come together.")
         for output in cell.get("outputs", ()):
             text = output.get("text") or output.get("data", {}).get("text/plain", "")
             if output.output_type == "error":
