@@ -235,7 +235,7 @@ logits has it.*
 ([Ackley and others, 1985](../chapters/bibliography.md)). Your turn. The library's version is used in all later
 cells, so you can go on whatever happens.
 
-**Exercise 1** (5 minutes, difficulty 1 of 5).
+**Exercise 1** (5 minutes, difficulty 1 of 5, 1 point).
 """
 
 
@@ -485,7 +485,7 @@ is made of.
 Keep the k likeliest words, drop the rest, share the mass among those kept
 ([Fan and others, 2018](../chapters/bibliography.md)).
 
-**Exercise 2** (10 minutes, difficulty 2 of 5).
+**Exercise 2** (10 minutes, difficulty 2 of 5, 2 points).
 """
 
 
@@ -609,7 +609,7 @@ digit, and by the order in which the program adds. Never put an example on the b
 
 *Verdicts. `topp-definition`: wrong. `topp-example-030`: imprecise, right by luck and only in some arithmetic.*
 
-**Exercise 3** (20 minutes, difficulty 3 of 5). Sort, sum, cut, and put everything back in its place.
+**Exercise 3** (20 minutes, difficulty 3 of 5, 4 points). Sort, sum, cut, and put everything back in its place.
 """
 
 
@@ -637,7 +637,7 @@ r"""
 A newer rule cuts relative to the best word: keep what is at least p times as likely as the likeliest word
 ([Nguyen and others, 2025](../chapters/bibliography.md)).
 
-**Exercise 4** (10 minutes, difficulty 2 of 5).
+**Exercise 4** (10 minutes, difficulty 2 of 5, 2 points).
 """
 
 
@@ -682,7 +682,7 @@ Text comes from a loop: ask the model for logits, choose a token, append it, rep
 limit, **max new tokens**, whichever comes first. In the notes the name of the end token has vanished, because it was
 written in angle brackets and taken for markup.
 
-**Exercise 5** (15 minutes, difficulty 3 of 5).
+**Exercise 5** (15 minutes, difficulty 3 of 5, 3 points).
 """
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from course import ROOT, Course, read_course
+from lab_source import read_lab
 
 import labs
 from labutils.evidence import collect
+from labutils.exercises import exercises_of
 
 SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 COURSE = Course(
@@ -440,3 +442,16 @@ def test_the_stored_labs_agree_with_their_sources(monkeypatch):
 
 def test_the_stored_labs_measure_each_number_once():
     collect(path.with_suffix(".ipynb") for path in labs.sources(ROOT / "labs"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "labs").glob("*.py")), ids=lambda path: path.stem)
+def test_a_lab_announces_its_exercises_as_their_specs_do(path):
+    lab = read_lab(path)
+    specs = {exercise.name: exercise for exercise in exercises_of(lab.number)}
+    asked = [cell for cell in lab.cells if cell.kind == "exercise"]
+    assert [cell.exercise for cell in asked] == list(specs)
+    for number, cell in enumerate(asked, start=1):
+        spec = specs[cell.exercise]
+        points = f"{spec.points} point{'s' * (spec.points > 1)}"
+        announced = f"**Exercise {number}** ({spec.minutes} minutes, difficulty {spec.difficulty} of 5, {points})"
+        assert announced in lab.cells[lab.cells.index(cell) - 1].source
