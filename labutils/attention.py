@@ -3,6 +3,7 @@
 The mathematics is in the functions, which accept any leading axes. `MultiHeadAttention` owns the weights, and `KVCache`
 remembers keys and values between calls.
 
+A vector is a row everywhere, so a linear map is `x @ W`.
 Axes: `queries` and `keys` count positions; `d_key` and `d_value` are the widths of one head's vectors; `n_heads` query
 heads share `n_kv_heads` key-value heads in groups of `n_heads / n_kv_heads`.
 """
@@ -31,16 +32,58 @@ def causal_mask(
     return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril(n_keys - n_queries)
 
 
+def padding_mask(lengths: Int[Tensor, " batch"], n_keys: int) -> Bool[Tensor, "batch 1 keys"]:
+    """Which keys are real if sequence b has `lengths[b]` tokens and is filled up to `n_keys`: True where they are.
+
+    It is the same for all queries, hence the axis of size 1. Combine it with a causal mask by `&`.
+    Raises ValueError if a sequence is longer than `n_keys`.
+    """
+    if (lengths > n_keys).any():
+        raise ValueError(f"A sequence of {int(lengths.max())} tokens does not fit into {n_keys} positions.")
+    return (torch.arange(n_keys, device=lengths.device) < lengths[:, None]).unsqueeze(1)
+
+
+def dot_scores(
+    query: Float[Tensor, "*#batch queries d_key"], key: Float[Tensor, "*#batch keys d_key"]
+) -> Float[Tensor, "*#batch queries keys"]:
+    """How well each query fits each key: q·k [luong2015effective]. No parameters."""
+    return torch.einsum("...qd,...kd->...qk", query, key)
+
+
 def scaled_dot_scores(
     query: Float[Tensor, "*#batch queries d_key"], key: Float[Tensor, "*#batch keys d_key"]
 ) -> Float[Tensor, "*#batch queries keys"]:
-    """How well each query fits each key: q·k / √d_key [vaswani2017attention]."""
+    """q·k / √d_key [vaswani2017attention]. Scores of unit variance if the components of q and k have it."""
     # The division comes first because the queries are fewer numbers than the scores.
-    return torch.einsum("...qd,...kd->...qk", query / math.sqrt(query.shape[-1]), key)
+    return dot_scores(query / math.sqrt(query.shape[-1]), key)
+
+
+def general_scores(
+    query: Float[Tensor, "*#batch queries d_query"],
+    key: Float[Tensor, "*#batch keys d_key"],
+    weight: Float[Tensor, "d_query d_key"],
+) -> Float[Tensor, "*#batch queries keys"]:
+    """q W kᵀ, a dot product after a learned map [luong2015effective]. Queries and keys may differ in width."""
+    return dot_scores(query @ weight, key)
+
+
+def additive_scores(
+    query: Float[Tensor, "*#batch queries d_query"],
+    key: Float[Tensor, "*#batch keys d_key"],
+    query_weight: Float[Tensor, "d_query d_hidden"],
+    key_weight: Float[Tensor, "d_key d_hidden"],
+    vector: Float[Tensor, " d_hidden"],
+) -> Float[Tensor, "*#batch queries keys"]:
+    """tanh(q W + k U)·v, a network with one hidden layer for each pair of query and key [bahdanau2015neural].
+
+    It holds `queries × keys × d_hidden` numbers at a time, where a dot product holds `queries × keys`.
+    """
+    pairs = (query @ query_weight).unsqueeze(-2) + (key @ key_weight).unsqueeze(-3)
+    return torch.tanh(pairs) @ vector
 
 
 def attention_weights(
-    scores: Float[Tensor, "*batch queries keys"], mask: Bool[Tensor, "*#batch queries keys"] | None = None
+    scores: Float[Tensor, "*batch queries keys"], mask: Bool[Tensor, "*#batch #queries keys"] | None = None
 ) -> Float[Tensor, "*batch queries keys"]:
     """Softmax of the scores over the keys: each row is non-negative and sums to 1.
 
@@ -57,35 +100,77 @@ def attention(
     query: Float[Tensor, "*#batch queries d_key"],
     key: Float[Tensor, "*#batch keys d_key"],
     value: Float[Tensor, "*#batch keys d_value"],
-    mask: Bool[Tensor, "*#batch queries keys"] | None = None,
+    mask: Bool[Tensor, "*#batch #queries keys"] | None = None,
+    bias: Float[Tensor, "*#batch #queries keys"] | None = None,
 ) -> Float[Tensor, "*#batch queries d_value"]:
-    """Scaled dot-product attention [vaswani2017attention]: softmax(QKᵀ / √d_key) V.
+    """Scaled dot-product attention [vaswani2017attention]: softmax(QKᵀ / √d_key + B) V.
 
-    `mask` is True where a query may look.
+    `mask` is True where a query may look; a query that may look nowhere gets zeros, not NaN. `bias` is added to the
+    scores (relative positions).
     Leading axes broadcast: a key of size 1 along an axis serves all queries along it, and is not copied to do so.
     """
-    weights = attention_weights(scaled_dot_scores(query, key), mask)
+    scores = scaled_dot_scores(query, key)
+    weights = attention_weights(scores if bias is None else scores + bias, mask)
     return torch.einsum("...qk,...kd->...qd", weights, value)
+
+
+def tiled_attention(
+    query: Float[Tensor, "*batch queries d_key"],
+    key: Float[Tensor, "*batch keys d_key"],
+    value: Float[Tensor, "*batch keys d_value"],
+    tile: int,
+) -> Float[Tensor, "*batch queries d_value"]:
+    """The same result as `attention`, from `tile` keys at a time: no matrix of queries × keys is ever held.
+
+    The softmax is computed as the keys come in, which is the idea of FlashAttention [dao2022flashattention]; that is a
+    GPU kernel, and this shows its arithmetic.
+    """
+    largest = query.new_full((*query.shape[:-1], 1), -math.inf)
+    total = torch.zeros_like(largest)
+    mixed = query.new_zeros((*query.shape[:-1], value.shape[-1]))
+    for keys, values in zip(key.split(tile, dim=-2), value.split(tile, dim=-2), strict=True):
+        scores = scaled_dot_scores(query, keys)
+        larger = torch.maximum(largest, scores.amax(-1, keepdim=True))
+        # What was summed so far was relative to the largest score so far; make it relative to the new one.
+        shrink, weights = (largest - larger).exp(), (scores - larger).exp()
+        total = shrink * total + weights.sum(-1, keepdim=True)
+        mixed = shrink * mixed + weights @ values
+        largest = larger
+    return mixed / total
+
+
+def grouped_weights(
+    query: Float[Tensor, "batch n_heads queries d_key"],
+    key: Float[Tensor, "batch n_kv_heads keys d_key"],
+    mask: Bool[Tensor, "#queries keys"] | Bool[Tensor, "#batch #queries keys"] | None = None,
+    bias: Float[Tensor, "n_heads #queries keys"] | None = None,
+) -> Float[Tensor, "batch n_heads queries keys"]:
+    """The weights of `grouped_attention`: for each head and each query, how much it takes from each key."""
+    n_heads, n_kv_heads = query.shape[1], key.shape[1]
+    if n_heads % n_kv_heads:
+        raise ValueError(f"{n_heads} query heads cannot share {n_kv_heads} key-value heads evenly.")
+    # The group is an axis that the keys do not have. Repeating them for each head instead would copy the whole cache at
+    # every step, and so lose what grouping is for.
+    scores = scaled_dot_scores(query.unflatten(1, (n_kv_heads, -1)), key.unsqueeze(2)).flatten(1, 2)
+    if bias is not None:
+        scores = scores + bias
+    return attention_weights(scores, None if mask is None else mask.unsqueeze(-3))
 
 
 def grouped_attention(
     query: Float[Tensor, "batch n_heads queries d_key"],
     key: Float[Tensor, "batch n_kv_heads keys d_key"],
     value: Float[Tensor, "batch n_kv_heads keys d_value"],
-    mask: Bool[Tensor, "queries keys"] | None = None,
+    mask: Bool[Tensor, "#queries keys"] | Bool[Tensor, "#batch #queries keys"] | None = None,
+    bias: Float[Tensor, "n_heads #queries keys"] | None = None,
 ) -> Float[Tensor, "batch n_heads queries d_value"]:
     """Attention in which groups of query heads share one key-value head [ainslie2023gqa].
 
     With as many key-value heads as query heads this is multi-head attention [vaswani2017attention], with one it is
     multi-query attention [shazeer2019fast]. Raises ValueError if the groups would not be of equal size.
     """
-    n_heads, n_kv_heads = query.shape[1], key.shape[1]
-    if n_heads % n_kv_heads:
-        raise ValueError(f"{n_heads} query heads cannot share {n_kv_heads} key-value heads evenly.")
-    # The group is an axis that the keys and values do not have. Repeating them for each head instead would copy the
-    # whole cache at every step, and so lose what grouping is for.
-    grouped = query.unflatten(1, (n_kv_heads, -1))
-    return attention(grouped, key.unsqueeze(2), value.unsqueeze(2), mask).flatten(1, 2)
+    weights = grouped_weights(query, key, mask, bias).unflatten(1, (key.shape[1], -1))
+    return torch.einsum("bgrqk,bgkd->bgrqd", weights, value).flatten(1, 2)
 
 
 def split_heads(x: Float[Tensor, "batch seq d_model"], n_heads: int) -> Float[Tensor, "batch n_heads seq d_head"]:
@@ -130,10 +215,11 @@ class KVCache:
 
 
 class MultiHeadAttention(nn.Module):
-    """Self-attention with `n_heads` heads side by side, each `d_model / n_heads` wide [vaswani2017attention].
+    """Attention with `n_heads` heads side by side, each `d_model / n_heads` wide [vaswani2017attention].
 
-    `n_kv_heads` (default: `n_heads`) key-value heads are shared in groups. Raises ValueError if the heads do not divide
-    `d_model`, or the key-value heads the heads.
+    Queries come from one sequence. Keys and values come from the same one (self-attention) or from another, the context
+    (cross-attention). `n_kv_heads` (default: `n_heads`) key-value heads are shared in groups. Raises ValueError if the
+    heads do not divide `d_model`, or the key-value heads the heads.
     """
 
     def __init__(self, d_model: int, n_heads: int, n_kv_heads: int | None = None):
@@ -152,21 +238,43 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch seq d_model"],
-        mask: Bool[Tensor, "seq keys"] | None = None,
+        mask: Bool[Tensor, "#seq keys"] | Bool[Tensor, "#batch #seq keys"] | None = None,
         *,
+        context: Float[Tensor, "batch context d_model"] | None = None,
         rotate: Callable[[Tensor], Tensor] | None = None,
+        bias: Float[Tensor, "n_heads #seq keys"] | None = None,
         cache: KVCache | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
-        """Let the positions of `x` attend to each other, and to those in `cache`, to which they are then added.
+        """Let the positions of `x` attend to the `context`; without one, to each other and to those in `cache`.
 
-        `rotate` turns the queries and the keys by their positions (rotary positions); `mask` is True where a query may
-        look.
+        `mask` is True where a query may look; a position that may look nowhere takes nothing from any value. `rotate`
+        turns queries and keys by their positions (rotary positions), `bias` is added to the scores (relative positions).
+        The keys and values of `x` are added to the cache.
         """
-        query = split_heads(self.query(x), self.n_heads)
-        key = split_heads(self.key(x), self.n_kv_heads)
-        value = split_heads(self.value(x), self.n_kv_heads)
-        if rotate is not None:
-            query, key = rotate(query), rotate(key)
+        query, key, value = self._heads(x, context, rotate)
         if cache is not None:
             key, value = cache.append(key, value)
-        return self.output(merge_heads(grouped_attention(query, key, value, mask)))
+        return self.output(merge_heads(grouped_attention(query, key, value, mask, bias)))
+
+    def weights(
+        self,
+        x: Float[Tensor, "batch seq d_model"],
+        mask: Bool[Tensor, "#seq keys"] | Bool[Tensor, "#batch #seq keys"] | None = None,
+        *,
+        context: Float[Tensor, "batch context d_model"] | None = None,
+        rotate: Callable[[Tensor], Tensor] | None = None,
+        bias: Float[Tensor, "n_heads #seq keys"] | None = None,
+    ) -> Float[Tensor, "batch n_heads seq keys"]:
+        """How much each position takes from each other one, by head: what `forward` uses and does not return."""
+        query, key, _ = self._heads(x, context, rotate)
+        return grouped_weights(query, key, mask, bias)
+
+    def _heads(
+        self, x: Tensor, context: Tensor | None, rotate: Callable[[Tensor], Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of `x`, keys and values of the context, cut into heads."""
+        context = x if context is None else context
+        query = split_heads(self.query(x), self.n_heads)
+        key = split_heads(self.key(context), self.n_kv_heads)
+        value = split_heads(self.value(context), self.n_kv_heads)
+        return (query, key, value) if rotate is None else (rotate(query), rotate(key), value)
