@@ -1,24 +1,23 @@
 """The code of the course *Generative AI, Measured*. Import what you need; nothing heavy is imported here.
 
-runtime      device, number type, profile, seeds, progress bars
-evidence     measure(): a number, its claim and the range it must lie in
-world        a synthetic language whose laws are known exactly
-tokenizer    words to ids and back
-attention    scores, masks, heads
-positions    how a model learns the order of tokens
-models       Config and the models, written out
-objectives   the losses that models are trained on
-training     one training loop
-weights      trained models that come with the package
-hub          pretrained models, pinned
-sampling     from logits to tokens: greedy, temperature, top-k, top-p, min-p, beam
-hub          the pretrained models that labs use, each pinned to a revision
-weights      models trained on the world, ready to load
-plotting     draws arrays, returns Axes
-widgets      figures that move, in Jupyter, in Colab and on the page
-exercises    what the learner writes, and the mistakes that are made
-checks       check(): feedback while you work
-grading      python -m labutils.grading: scores for notebooks handed in
+runtime          device, number type, profile, seeds, progress bars
+evidence         measure(): a number, its claim and the range it must lie in
+world            a synthetic language whose laws are known exactly
+tokenizer        words to ids and back
+attention        scores, masks, heads
+positions        how a model learns the order of tokens
+models           Config and the models, written out
+objectives       the losses that models are trained on
+training         one training loop
+sampling         from logits to tokens: greedy, temperature, top-k, top-p, min-p, beam
+hub              the pretrained models that labs use, each pinned to a revision
+weights          models trained on the world, ready to load
+plotting         draws arrays, returns Axes
+widgets          figures that move, in Jupyter, in Colab and on the page
+attention_views  which word attends to which, drawn by BertViz
+exercises        what the learner writes, and the mistakes that are made
+checks           check(): feedback while you work
+grading          python -m labutils.grading: scores for notebooks handed in
 """
 
 import os

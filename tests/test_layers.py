@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "sampling": ALONE,
     "plotting": ALONE,
     "widgets": ALONE,
+    "attention_views": ALONE,
     "hub": ALONE,
     "models": {"attention", "positions"},
     "weights": {"models", "world"},
