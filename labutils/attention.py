@@ -248,7 +248,7 @@ class MultiHeadAttention(nn.Module):
         """Let the positions of `x` attend to the `context`; without one, to each other and to those in `cache`.
 
         `mask` is True where a query may look; a position that may look nowhere takes nothing from any value. `rotate`
-        turns queries and keys by their positions (rotary positions), `bias` is added to the scores (relative positions).
+        turns queries and keys by their positions (rotary positions), `bias` is added to the scores (relative ones).
         The keys and values of `x` are added to the cache.
         """
         query, key, value = self._heads(x, context, rotate)

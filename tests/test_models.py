@@ -170,5 +170,5 @@ def test_text_longer_than_the_context_window_is_refused():
 
 
 def test_unknown_position_is_refused():
-    with pytest.raises(ValueError, match='position must be "rope" or "learned"'):
+    with pytest.raises(ValueError, match='position must be one of rope, learned, sinusoidal'):
         Config(vocab_size=VOCAB_SIZE, position="sinus")
