@@ -140,9 +140,9 @@ class Positions(nn.Module):
         if self.config.position == "learned":
             return x + learned(self.weight, positions)
         if self.config.position == "sinusoidal":
-            # As large as the words' vectors at the start, which would drown otherwise. The paper has the same aim and
-            # scales the words up instead [vaswani2017attention].
-            return x + STD * math.sqrt(2) * sinusoidal(positions, self.config.d_model, dtype=x.dtype)
+            # Words of unit variance, which is what √d_model does to the paper's initial ones [vaswani2017attention].
+            # As small as they start here they would drown in the sinusoids.
+            return x / STD + sinusoidal(positions, self.config.d_model, dtype=x.dtype)
         return x
 
     def rotation(self, positions: Int[Tensor, " seq"], dtype: torch.dtype) -> Callable[[Tensor], Tensor] | None:
