@@ -4,10 +4,12 @@ Backgrounds are transparent and text is mid-grey, so that a figure reads on a li
 eight of Okabe and Ito, which readers with any colour vision can tell apart; markers repeat what the colours say.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 
 INK = "#808080"
@@ -81,4 +83,51 @@ def plane(points: Mapping[str, tuple[float, float]], families: Mapping[str, str]
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     ax.legend(labelcolor=INK, frameon=False)
+    return ax
+
+
+def heatmap(
+    values: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    xlabel: str,
+    ylabel: str,
+    unit: str,
+    digits: int = 2,
+    between: tuple[float, float] | None = None,
+) -> Axes:
+    """A table of numbers as coloured cells: values[row][column], the first row on top, NaN left open.
+
+    Each number is printed in its cell if all of them fit. `unit` names the colour bar; `between` fixes the values at
+    its ends, so that two figures can be compared, and without it they are the smallest and the largest value.
+    """
+    table = np.asarray(values, dtype=float)
+    if table.shape != (len(rows), len(columns)):
+        raise ValueError(f"There are {len(rows)} rows and {len(columns)} columns of names for {table.shape} values.")
+    printed = [[f"{value:.{digits}f}" for value in row] for row in table.tolist()]
+    needed = 0.03 + 0.075 * max(len(number) for row in printed for number in row)  # inches at 8 points
+    width = min(max(needed, 0.42), 4.6 / len(columns))
+    height = min(0.36, 5.5 / len(rows))
+    longest = 0.1 * max(map(len, columns))
+    slanted = longest > width >= 0.17
+    ax = _axes(
+        1.6 + 0.09 * max(map(len, rows)) + width * len(columns), 1.0 + height * len(rows) + (0.6 * longest) * slanted
+    )
+    image = ax.imshow(table, cmap="cividis", aspect="auto", vmin=between and between[0], vmax=between and between[1])
+    if width >= needed and height >= 0.16:
+        for row, column in np.argwhere(np.isfinite(table)).tolist():
+            red, green, blue, _ = image.to_rgba(table[row, column])
+            ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.46 else "white"
+            ax.text(column, row, printed[row][column], ha="center", va="center", color=ink, fontsize=8)
+    across = 1 if slanted else math.ceil(longest / width)  # of many names only those are written that fit
+    down = math.ceil(0.17 / height)
+    ax.set_xticks(range(0, len(columns), across), columns[::across], fontsize=9, rotation=60 if slanted else 0)
+    ax.set_yticks(range(0, len(rows), down), rows[::down], fontsize=9)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    with plt.rc_context(STYLE):
+        bar = plt.colorbar(image, ax=ax, label=unit)
+    bar.outline.set_visible(False)
     return ax
