@@ -34,7 +34,7 @@ help:
 
 .venv/.dev: .venv/.book $(SETUP_INPUTS)
 	@echo "==> installing what the labs and the tests need (about a minute)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[viz]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --editable '.[labs]'
 	@touch $@
 
 book: .venv/.book
@@ -82,7 +82,7 @@ constraints:
 	rm -rf .cache/resolve && $(PYTHON) -m venv .cache/resolve
 	.cache/resolve/bin/python -m pip install --quiet --upgrade pip
 	.cache/resolve/bin/python -m pip install --quiet "torch==$(TORCH)"
-	.cache/resolve/bin/python -m pip install --quiet --group dev '.[viz]'
+	.cache/resolve/bin/python -m pip install --quiet --group dev '.[labs]'
 	.cache/resolve/bin/python -m pip freeze --all --exclude labutils | sed 's/+cpu$$//' | sort -f > constraints.txt
 
 clean:

@@ -174,8 +174,9 @@ def test_a_lab_runs_in_an_empty_folder_as_on_any_machine(monkeypatch):
     assert notebook.cells[0].outputs[0].text == "[] None cpu 1\n"
 
 
-def test_bertviz_is_installed_only_for_a_lab_that_imports_it(tmp_path, toy_text):
-    lab = labs.read_lab(write(tmp_path, toy_text.replace("import math", "import math\n\nimport bertviz")))
+@pytest.mark.parametrize("line", ["import bertviz", "from labutils import attention_views, world"])
+def test_bertviz_is_installed_only_for_a_lab_that_needs_it(tmp_path, toy_text, line):
+    lab = labs.read_lab(write(tmp_path, toy_text.replace("import math", f"import math\n\n{line}")))
     assert '"bertviz==1.4.1"' in labs.setup_cell(lab, COURSE)
 
 

@@ -49,8 +49,10 @@ def colab_machine() -> Path:
     pins = colab_pins((COLAB / "pip-freeze.txt").read_text(encoding="utf-8"))
     torch = f"torch=={read_course().pins['torch']}"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {normalized(re.split(r"[<>=!~ ]", requirement)[0]) for requirement in project["dependencies"]}
-    # What labutils needs and Colab has, and what makes a notebook run. What Colab lacks is for the setup cell to bring.
+    requirements = project["dependencies"] + project["optional-dependencies"]["labs"]
+    needed = {normalized(re.split(r"[<>=!~ ]", requirement)[0]) for requirement in requirements}
+    # What labutils and the labs need and Colab has, and what makes a notebook run. What Colab lacks, the setup cell
+    # brings.
     wanted = [torch, "pip", "ipykernel", "ipython", *sorted(needed & pins.keys())]
     constraints = [f"{package}=={version}" for package, version in pins.items() if package != "setuptools"]
 

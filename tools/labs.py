@@ -31,7 +31,8 @@ SECONDS = 600  # a cell that takes longer hangs
 
 # What Colab lacks and labutils needs; small packages of pure Python.
 HELPERS = {"jaxtyping": "jaxtyping", "wadler_lindig": "wadler-lindig"}
-ON_DEMAND = {"bertviz": "bertviz"}
+# A word in an import line of a lab, and the package that it needs.
+ON_DEMAND = {"bertviz": "bertviz", "attention_views": "bertviz", "datasketch": "datasketch"}
 
 SETUP = """\
 # Setup: run me first. I fetch the course's helpers where they are missing, and touch nothing else.
@@ -130,14 +131,14 @@ def _source(lab: Lab, cell: Cell, version: Version, course: Course) -> str:
 
 def setup_cell(lab: Lab, course: Course) -> str:
     """The code that installs labutils where it is missing, for the packages that this lab uses."""
-    used = {module: package for module, package in ON_DEMAND.items() if _imports(lab, module)}
+    used = {package: package for word, package in ON_DEMAND.items() if _imports(lab, word)}
     pinned = {module: f"{package}=={course.pins[package]}" for module, package in (HELPERS | used).items()}
     helpers = ", ".join(f'"{module}": "{requirement}"' for module, requirement in pinned.items())
     return SETUP.format(wheel=course.wheel, helpers=helpers, version=course.version).rstrip()
 
 
-def _imports(lab: Lab, module: str) -> bool:
-    pattern = re.compile(rf"^\s*(import|from) {module}\b", re.MULTILINE)
+def _imports(lab: Lab, word: str) -> bool:
+    pattern = re.compile(rf"^\s*(import|from) .*\b{word}\b", re.MULTILINE)
     return any(cell.kind == "code" and pattern.search(cell.source) for cell in lab.cells)
 
 
