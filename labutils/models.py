@@ -290,6 +290,93 @@ class Encoder(nn.Module):
         return x, mask, self.positions.rotation(positions, dtype), self.positions.bias(positions, positions, dtype)
 
 
+class CrossBlock(nn.Module):
+    """A layer of a decoder that also reads another text: a `Block` with cross-attention between its two parts.
+
+    The queries of the cross-attention come from the decoder, the keys and values from what the encoder made of the
+    other text [vaswani2017attention].
+    """
+
+    def __init__(self, d_model: int, n_heads: int, n_kv_heads: int | None = None, norm: str = "pre"):
+        super().__init__()
+        self.norm = norm
+        self.attention_norm = nn.LayerNorm(d_model)
+        self.attention = MultiHeadAttention(d_model, n_heads, n_kv_heads)
+        self.cross_attention_norm = nn.LayerNorm(d_model)
+        self.cross_attention = MultiHeadAttention(d_model, n_heads, n_kv_heads)
+        self.ffn_norm = nn.LayerNorm(d_model)
+        self.ffn = FeedForward(d_model)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch seq d_model"],
+        context: Float[Tensor, "batch context d_model"],
+        mask: Bool[Tensor, "seq seq"],
+        context_mask: Bool[Tensor, "batch 1 context"] | None = None,
+        *,
+        rotate: Callable[[Tensor], Tensor] | None = None,
+        bias: Float[Tensor, "n_heads seq seq"] | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """Apply the layer. `mask` says where `x` may look within itself, `context_mask` where in the context."""
+        if self.norm == "post":
+            x = self.attention_norm(x + self.attention(x, mask, rotate=rotate, bias=bias))
+            x = self.cross_attention_norm(x + self.cross_attention(x, context_mask, context=context))
+            return self.ffn_norm(x + self.ffn(x))
+        x = x + self.attention(self.attention_norm(x), mask, rotate=rotate, bias=bias)
+        x = x + self.cross_attention(self.cross_attention_norm(x), context_mask, context=context)
+        return x + self.ffn(self.ffn_norm(x))
+
+
+class EncoderDecoder(nn.Module):
+    """The model that reads one text and writes another: an encoder, and a decoder that looks at what it made.
+
+    With `position="learned"` and `norm="post"` it is BART [lewis2020bart]. Both halves have `n_layers` layers and share
+    the embedding matrix, which is the output layer too.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.positions = Positions(config, bidirectional=False)
+        self.embedding_norm = nn.LayerNorm(config.d_model) if config.norm == "post" else nn.Identity()
+        self.blocks = nn.ModuleList(
+            CrossBlock(config.d_model, config.n_heads, config.n_kv_heads, config.norm) for _ in range(config.n_layers)
+        )
+        self.final_norm = nn.LayerNorm(config.d_model) if config.norm == "pre" else nn.Identity()
+        initialise(self, config.n_layers)
+
+    def forward(
+        self,
+        source: Int[Tensor, "batch source"],
+        target: Int[Tensor, "batch seq"],
+        visible: Bool[Tensor, "batch source"] | None = None,
+    ) -> Float[Tensor, "batch seq vocab_size"]:
+        """Logits: at position i, the scores of the token that comes after `target[:, i]`, given all of the source.
+
+        `visible` is False where the source is padding. Raises ValueError if a text is longer than the context window.
+        """
+        return F.linear(self.hidden(source, target, visible), self.encoder.embedding.weight)
+
+    def hidden(
+        self,
+        source: Int[Tensor, "batch source"],
+        target: Int[Tensor, "batch seq"],
+        visible: Bool[Tensor, "batch source"] | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """The vectors from which the logits are made: the last layer's, after the last norm."""
+        context = self.encoder.hidden(source, visible)
+        check_length(target.shape[1], self.config.max_len)
+        positions, dtype = torch.arange(target.shape[1], device=target.device), context.dtype
+        x = self.embedding_norm(self.positions.add(self.encoder.embedding(target), positions))
+        mask = causal_mask(target.shape[1], device=target.device)
+        context_mask = None if visible is None else visible.unsqueeze(1)
+        rotate, bias = self.positions.rotation(positions, dtype), self.positions.bias(positions, positions, dtype)
+        for block in self.blocks:
+            x = block(x, context, mask, context_mask, rotate=rotate, bias=bias)
+        return self.final_norm(x)
+
+
 def check_length(seq: int, max_len: int) -> None:
     """Raise ValueError if a sequence is longer than the context window."""
     if seq > max_len:
