@@ -104,6 +104,7 @@ def test_however_the_steps_are_cut_the_outputs_are_those_of_causal_attention(see
     query, key, value = torch.randn(3, 2, 9, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     output, keys, values = step(*(x[:, :cut] for x in (query, key, value)), key[:, :0], value[:, :0])
     rest, keys, values = step(*(x[:, cut:] for x in (query, key, value)), keys, values)
-    assert torch.equal(keys, key) and torch.equal(values, value)
+    assert torch.equal(keys, key)
+    assert torch.equal(values, value)
     wanted = F.scaled_dot_product_attention(query, key, value, is_causal=True)
     torch.testing.assert_close(torch.cat((output, rest), dim=1), wanted)

@@ -62,7 +62,7 @@ SPLIT_HEADS = Exercise(
     reference=_split,
     cases=len(SPLITS),
     hints=(
-        "Do it in two steps: first cut the last axis in two, [..., seq, n_heads, d_head]; no number moves in this step.",
+        "First cut the last axis in two, [..., seq, n_heads, d_head]; no number moves in this step.",
         "`x.unflatten(-1, (n_heads, -1))` cuts the axis. Which two axes must then change places?",
         "`.transpose(-3, -2)` swaps the axes of positions and heads, whatever stands in front.",
     ),
@@ -82,7 +82,7 @@ SPLIT_HEADS = Exercise(
         Mutant(
             name="deals the numbers out in turn",
             function=lambda x, n_heads: x.unflatten(-1, (-1, n_heads)).movedim(-1, -3),
-            message="You deal the numbers of a vector out to the heads in turn; a head gets neighbours, d_head of them.",
+            message="You deal the numbers of a vector out to the heads in turn; a head gets d_head neighbours.",
         ),
         Mutant(
             name="forgets to transpose",
@@ -130,8 +130,8 @@ MERGE_HEADS = Exercise(
     name="merge_heads",
     lab="08",
     task=(
-        "Put the heads' vectors end to end: from `x` [..., n_heads, seq, d_head] make [..., seq, n_heads · d_head], the "
-        "numbers of the first head first. It undoes split_heads."
+        "Put the heads' vectors end to end: from `x` [..., n_heads, seq, d_head] make [..., seq, n_heads · d_head], "
+        "the numbers of the first head first. It undoes split_heads."
     ),
     points=1,
     minutes=5,
@@ -274,8 +274,8 @@ GROUPED_ATTENTION = Exercise(
     cases=len(GROUPS),
     hints=(
         "Give the query heads two axes, [n_kv_heads, group]; then each key-value head stands beside its own group.",
-        "`query.unflatten(-3, (key.shape[-3], -1))` makes the two axes; `key.unsqueeze(-3)` gives the keys a group axis "
-        "of size 1, which broadcasts.",
+        "`query.unflatten(-3, (key.shape[-3], -1))` makes the two axes; `key.unsqueeze(-3)` gives the keys a group "
+        "axis of size 1, which broadcasts.",
         "Attend as usual over the last two axes, then join the two axes of the heads again: `.flatten(-4, -3)`.",
     ),
     forbidden=("labutils.attention.grouped_attention", "torch.nn.functional.scaled_dot_product_attention"),
@@ -381,7 +381,7 @@ def _cross(x, context, visible, query_weight, key_weight, value_weight):
 
 
 def _cross_with(weights_of, scale_of=lambda x, query: 1.0):
-    """A cross-attention whose weights come from `weights_of(scores, visible)`, the scores `scale_of` times too large."""
+    """A cross-attention with weights `weights_of(scores, visible)`; the scores are `scale_of` times too large."""
 
     def cross(x, context, visible, query_weight, key_weight, value_weight):
         query = x @ query_weight
@@ -446,8 +446,8 @@ CROSS_ATTENTION = Exercise(
     task=(
         "One head of cross-attention: the positions of `x` [..., queries, d_model] attend to those of `context` "
         "[..., keys, d_model]. Queries are `x @ query_weight`, keys and values are made from the context with "
-        "`key_weight` and `value_weight`; all three matrices are [d_model, d_head]. `visible` [..., keys] is True where "
-        "the context is real and False where it is padding, which gets no weight. Where a context is all padding, "
+        "`key_weight` and `value_weight`; all three matrices are [d_model, d_head]. `visible` [..., keys] is True "
+        "where the context is real and False where it is padding, which gets no weight. Where a context is all padding, "
         "return zeros. The scores are q·k / √d_head."
     ),
     points=3,
@@ -472,7 +472,7 @@ CROSS_ATTENTION = Exercise(
         Mutant(
             name="a mean of padding",
             function=_cross_with(_large_negative),
-            message="Where a context is all padding your softmax spreads the weight evenly over it; return zeros there.",
+            message="Where a context is all padding your softmax spreads the weight over it; return zeros there.",
         ),
         Mutant(
             name="masks after the softmax",
@@ -632,11 +632,11 @@ CACHED_ATTENTION = Exercise(
     name="cached_attention",
     lab="08",
     task=(
-        "One step with a KV cache. `query`, `key` and `value` [..., new, width] belong to the new positions, `past_keys` "
-        "and `past_values` [..., past, width] to those seen before. Append the new keys and values to the past ones, "
+        "One step with a KV cache. `query`, `key` and `value` [..., new, width] belong to the new positions, "
+        "`past_keys` and `past_values` [..., past, width] to those seen before. Append the new keys and values to the past ones, "
         "attend causally (each new position sees the whole past, the new positions before it and itself), and return "
-        "three things: the output, all keys, all values. There may be several new positions, and the past may be empty. "
-        "The scores are q·k / √d_key. Leave the arguments as they are."
+        "three things: the output, all keys, all values. There may be several new positions, and the past may be "
+        "empty. The scores are q·k / √d_key. Leave the arguments as they are."
     ),
     points=4,
     minutes=20,
