@@ -447,8 +447,8 @@ CROSS_ATTENTION = Exercise(
         "One head of cross-attention: the positions of `x` [..., queries, d_model] attend to those of `context` "
         "[..., keys, d_model]. Queries are `x @ query_weight`, keys and values are made from the context with "
         "`key_weight` and `value_weight`; all three matrices are [d_model, d_head]. `visible` [..., keys] is True "
-        "where the context is real and False where it is padding, which gets no weight. Where a context is all padding, "
-        "return zeros. The scores are q·k / √d_head."
+        "where the context is real and False where it is padding, which gets no weight. Where a context is all "
+        "padding, return zeros. The scores are q·k / √d_head."
     ),
     points=3,
     minutes=15,
@@ -633,9 +633,9 @@ CACHED_ATTENTION = Exercise(
     lab="08",
     task=(
         "One step with a KV cache. `query`, `key` and `value` [..., new, width] belong to the new positions, "
-        "`past_keys` and `past_values` [..., past, width] to those seen before. Append the new keys and values to the past ones, "
-        "attend causally (each new position sees the whole past, the new positions before it and itself), and return "
-        "three things: the output, all keys, all values. There may be several new positions, and the past may be "
+        "`past_keys` and `past_values` [..., past, width] to those seen before. Append the new keys and values to the "
+        "past ones, attend causally (each new position sees the whole past, the new positions before it and itself), "
+        "and return three things: the output, all keys, all values. There may be several new positions, and the past may be "
         "empty. The scores are q·k / √d_key. Leave the arguments as they are."
     ),
     points=4,
