@@ -1,3 +1,5 @@
+import { softmax, entropy, STYLE, make, change, slider, presets, fact, announcer } from "./live_parts.js";
+
 // The sampling explorer: temperature, top-k and top-p on one next-token distribution.
 //
 // The first part is arithmetic without a page, in the words of labutils/sampling.py; tests/test_widgets.py runs it
@@ -9,15 +11,6 @@
 /** Divide the logits by the temperature (> 0). */
 export function applyTemperature(logits, temperature) {
   return logits.map((z) => z / temperature);
-}
-
-/** Probabilities of logits. A removed token has the logit -Infinity and gets 0; all removed gives all 0. */
-export function softmax(logits) {
-  const top = Math.max(...logits);
-  if (top === -Infinity) return logits.map(() => 0);
-  const weights = logits.map((z) => Math.exp(z - top));
-  const total = weights.reduce((sum, w) => sum + w, 0);
-  return weights.map((w) => w / total);
 }
 
 /** Token numbers by falling logit; equal logits stay in the order of the vocabulary. */
@@ -49,11 +42,6 @@ export function keepTopP(logits, p, rule = "nucleus") {
   return logits.map((z, i) => (kept.has(i) ? z : -Infinity));
 }
 
-/** Entropy in nats; an impossible token adds nothing. */
-export function entropy(probabilities) {
-  return -probabilities.reduce((sum, p) => (p > 0 ? sum + p * Math.log(p) : sum), 0);
-}
-
 /** Temperature, then top-k, then top-p: the order in common libraries. `mass` is what the kept tokens held at T. */
 export function decode(logits, { temperature, top_k, top_p, rule }) {
   const tempered = applyTemperature(logits, temperature);
@@ -72,62 +60,6 @@ export function decode(logits, { temperature, top_k, top_p, rule }) {
 }
 
 // ------------------------------------------------------------------------------------------------------- drawing
-
-const STYLE = `
-.gam-live { --gam-accent: #3d85c6; max-width: 44rem; font: inherit; color: inherit; line-height: 1.4; }
-.gam-live *, .gam-live *::before { box-sizing: border-box; }
-.gam-live.gam-live .gam-presets { display: flex; flex-wrap: wrap; gap: .4rem; margin: 0 0 .6rem; padding: 0; border: 0; }
-.gam-live.gam-live button { font: inherit; font-size: .9em; color: inherit; background: transparent; cursor: pointer;
-  border: 1px solid currentColor; border-radius: .3rem; padding: .2rem .6rem; min-height: 1.9rem; }
-.gam-live.gam-live button[aria-pressed="true"] { box-shadow: inset 0 0 0 2px var(--gam-accent); }
-.gam-live :is(button, input, select, .gam-scroll):focus-visible { outline: 3px solid var(--gam-accent); outline-offset: 2px; }
-.gam-live.gam-live .gam-control { display: grid; grid-template-columns: 6.5em minmax(0, 1fr) 2.6em; gap: .6rem;
-  align-items: center; margin: 0; font-weight: inherit; min-height: 2rem; }
-.gam-live.gam-live .gam-control input { width: 100%; min-width: 0; margin: 0; accent-color: var(--gam-accent); }
-.gam-live.gam-live .gam-control output { text-align: right; font-variant-numeric: tabular-nums; }
-.gam-live.gam-live .gam-rule { display: flex; flex-wrap: wrap; gap: .2rem .6rem; align-items: center; margin: .2rem 0 0; }
-.gam-live.gam-live .gam-rule select { font: inherit; font-size: .9em; max-width: 100%; padding: .15rem; color: inherit;
-  background: transparent; border: 1px solid currentColor; border-radius: .3rem; }
-.gam-live.gam-live .gam-rule option { color: #111; background: #fff; }
-.gam-live.gam-live .gam-facts { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .1rem .8rem; margin: .7rem 0 .4rem;
-  padding: .4rem 0; border: solid currentColor; border-width: 1px 0; }
-.gam-live.gam-live .gam-facts dt { margin: 0; font-weight: normal; font-size: .85em; grid-row: 1; }
-.gam-live.gam-live .gam-facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; grid-row: 2; }
-.gam-live.gam-live .gam-warning { margin: .4rem 0; padding-left: .6rem; border-left: 4px solid #d55e00; }
-.gam-live.gam-live .gam-warning:empty { display: none; }
-.gam-live.gam-live .gam-scroll { max-height: 26rem; overflow-y: auto; }
-.gam-live.gam-live table { width: 100%; margin: 0; border: 0; border-collapse: collapse; table-layout: fixed;
-  font-size: .9em; font-variant-numeric: tabular-nums; }
-.gam-live.gam-live :is(tr, th, td) { border: 0; background: transparent; color: inherit; }
-.gam-live.gam-live :is(th, td) { padding: .12rem .25rem; vertical-align: middle; text-align: right; font-weight: normal;
-  white-space: nowrap; max-width: none; }
-.gam-live.gam-live thead th { font-size: .9em; white-space: normal; vertical-align: bottom; }
-.gam-live.gam-live :is(th[scope="row"], .gam-left) { text-align: left; overflow: hidden; text-overflow: ellipsis; }
-.gam-live.gam-live .gam-bar-cell { text-align: left; padding-inline: .5rem; }
-.gam-live.gam-live tr[data-kept="false"] th { text-decoration: line-through; }
-.gam-live.gam-live tr[data-kept="after"] td:last-child { font-weight: 600; }
-.gam-live.gam-live caption { caption-side: top; text-align: left; color: inherit; padding: 0 0 .3rem; }
-.gam-live.gam-live .gam-key { display: inline-block; width: 1.6em; height: .75em; margin: 0 .25em 0 .1em; }
-.gam-live .gam-track { position: relative; display: block; height: 1.05em; border-left: 1px solid currentColor;
-  background: linear-gradient(90deg, transparent calc(100% - 1px), color-mix(in srgb, currentColor 30%, transparent) 0) 0 / 25% 100%; }
-.gam-live .gam-ghost { background: color-mix(in srgb, currentColor 16%, transparent);
-  border: 1px solid color-mix(in srgb, currentColor 70%, transparent); }
-.gam-live .gam-bar { background: var(--gam-accent); }
-.gam-live .gam-track > * { position: absolute; left: 0; }
-.gam-live .gam-track > .gam-ghost { top: 0; bottom: 0; border-left: 0; }
-.gam-live .gam-track > .gam-bar { top: .22em; bottom: .22em; }
-.gam-live .gam-hidden { position: absolute; width: 1px; height: 1px; margin: -1px; padding: 0; overflow: hidden;
-  clip-path: inset(50%); white-space: nowrap; border: 0; }
-.gam-live.gam-live .gam-open { margin-top: .4rem; }
-@media (max-width: 30rem) { .gam-live.gam-live .gam-control { gap: .4em; } }
-`;
-
-const make = (tag, attributes = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-};
 
 const PRESETS = [
   ["As computed", { temperature: 1, top_k: Infinity, top_p: 1 }],
@@ -157,47 +89,21 @@ function render({ model, el }) {
   });
   const bounded = (preset) => ({ ...preset, top_k: Math.min(preset.top_k, tokens.length) });
 
-  // Controls. Each change goes through the model, so that a host which holds the state can move them too.
-  const change = (values) => {
-    for (const [key, value] of Object.entries(values)) model.set(key, value);
-    model.save_changes();
-  };
-  const presets = make("fieldset", { class: "gam-presets" }, make("legend", { class: "gam-hidden" }, "Presets"));
-  const buttons = PRESETS.map(([name, preset]) => {
-    const button = make("button", { type: "button" }, name);
-    button.addEventListener("click", () => change(bounded(preset)));
-    presets.append(button);
-    return [button, bounded(preset)];
-  });
-  const slider = (name, key, min, max, step, show) => {
-    const input = make("input", { type: "range", min, max, step });
-    const output = make("output", { "aria-hidden": "true" });
-    input.addEventListener("input", () => change({ [key]: Number(input.value) }));
-    const update = () => {
-      input.value = model.get(key);
-      output.textContent = show(model.get(key));
-      input.setAttribute("aria-valuetext", show(model.get(key)));
-    };
-    return [make("label", { class: "gam-control" }, make("span", {}, name), input, output), update];
-  };
+  const [presetButtons, updatePresets] = presets(model, PRESETS.map(([name, preset]) => [name, bounded(preset)]));
   const sliders = [
-    slider("Temperature", "temperature", 0.05, 3, 0.05, (value) => value.toFixed(2)),
-    slider("Top-k", "top_k", 1, tokens.length, 1, (value) => (value >= tokens.length ? "off" : String(value))),
-    slider("Top-p", "top_p", 0.01, 1, 0.01, (value) => (value >= 1 ? "off" : value.toFixed(2))),
+    slider(model, "Temperature", "temperature", [0.05, 3, 0.05], (value) => value.toFixed(2)),
+    slider(model, "Top-k", "top_k", [1, tokens.length, 1], (value) => (value >= tokens.length ? "off" : String(value))),
+    slider(model, "Top-p", "top_p", [0.01, 1, 0.01], (value) => (value >= 1 ? "off" : value.toFixed(2))),
   ];
   const rule = make("select", {}, ...RULES.map(([value, text]) => make("option", { value }, text)));
-  rule.addEventListener("change", () => change({ rule: rule.value }));
+  rule.addEventListener("change", () => change(model, { rule: rule.value }));
 
   // What is shown: three facts, a warning when nothing is left, one row a token.
-  const fact = (name) => {
-    const value = make("dd");
-    return [[make("dt", {}, name), value], value];
-  };
   const [countItem, countFact] = fact("Tokens kept");
   const [massItem, massFact] = fact("Mass kept at T");
   const [entropyItem, entropyFact] = fact("Entropy, nats");
   const warning = make("p", { class: "gam-warning" });
-  const announcement = make("p", { class: "gam-hidden", role: "status" });
+  const [announcement, announce] = announcer();
   const row = (name) => {
     const ghost = make("span", { class: "gam-ghost" });
     const bar = make("span", { class: "gam-bar" });
@@ -248,15 +154,13 @@ function render({ model, el }) {
   });
   label();
 
-  let timer;
-  function draw() {
+  function update() {
     const now = settings();
     const result = decode(logits, now);
     const first = order[0];
-    sliders.forEach(([, update]) => update());
+    sliders.forEach(([, follow]) => follow());
     rule.value = now.rule;
-    buttons.forEach(([button, preset]) =>
-      button.setAttribute("aria-pressed", String(Object.keys(preset).every((key) => preset[key] === now[key]))));
+    updatePresets();
     countFact.textContent = `${result.count} of ${tokens.length}`;
     massFact.textContent = result.mass.toFixed(3);
     entropyFact.textContent = result.count ? `${entropy(result.before).toFixed(3)} → ${result.entropyAfter.toFixed(3)}` : "none";
@@ -269,24 +173,21 @@ function render({ model, el }) {
     const sum = (values) => tail.reduce((total, i) => total + values[i], 0);
     const keptInTail = tail.filter((i) => result.kept[i]).length;
     tailRow.draw(sum(result.before), sum(result.after), keptInTail ? "after" : "false", keptInTail ? undefined : "cut");
-    clearTimeout(timer); // a screen reader hears where the slider came to rest, not each step
-    timer = setTimeout(() => {
-      announcement.textContent = result.count
-        ? `${result.count} of ${tokens.length} tokens kept, holding ${result.mass.toFixed(3)} of the probability. ` +
-          `Entropy ${result.entropyAfter.toFixed(3)} nats. ${tokens[first]} has ${result.after[first].toFixed(3)}.`
-        : warning.textContent;
-    }, 500);
+    announce(result.count
+      ? `${result.count} of ${tokens.length} tokens kept, holding ${result.mass.toFixed(3)} of the probability. ` +
+        `Entropy ${result.entropyAfter.toFixed(3)} nats. ${tokens[first]} has ${result.after[first].toFixed(3)}.`
+      : warning.textContent);
   }
-  for (const key of ["temperature", "top_k", "top_p", "rule"]) model.on(`change:${key}`, draw);
+  for (const key of ["temperature", "top_k", "top_p", "rule"]) model.on(`change:${key}`, update);
 
   el.classList.add("gam-live");
   el.replaceChildren(
-    make("style", {}, STYLE), presets, ...sliders.map(([node]) => node),
+    make("style", {}, STYLE), presetButtons, ...sliders.map(([node]) => node),
     make("label", { class: "gam-rule" }, make("span", {}, "Top-p keeps tokens by"), rule),
     make("dl", { class: "gam-facts" }, ...countItem, ...massItem, ...entropyItem),
     warning, scroll, ...(tail.length ? [open] : []), announcement,
   );
-  draw();
+  update();
 }
 
 export default { render };

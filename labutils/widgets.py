@@ -9,7 +9,7 @@ import hashlib
 import html
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,9 @@ DESSERT: dict[str, float] = {
 }
 """The dessert table, completed: what may follow "for dessert we had the" in the world, four words and 76 others."""
 
-# The module is pasted into a module script of its own, where its `render` is in scope: no Blob URL, no escaping of
-# code inside a string. A page may show the same figure twice, so a script takes the first element not yet taken.
+# The shared parts and the module are pasted into a script of their own, where `render` is in scope: no Blob URL, no
+# escaping of code inside a string. A page may show the same figure twice, so a script takes the first element not yet
+# taken.
 _PAGE = """<div class="gam-live" role="group" aria-label="{label}" data-live="{key}" style="min-height: {height}px">
 <noscript>{fallback}</noscript>
 </div>
@@ -76,7 +77,8 @@ class Live:
     """A figure that stays alive in a static page.
 
     Args:
-        module: name of the module in this folder; it has a top-level function `render({ model, el })`.
+        module: name of the module in this folder; its first line imports from live_parts.js, and it has a top-level
+            function `render({ model, el })`.
         label: what the figure is, for a screen reader.
         fallback: HTML for a reader without JavaScript.
         state: the initial state; only what JSON can hold.
@@ -92,7 +94,11 @@ class Live:
     height: int = 480
 
     def _repr_html_(self) -> str:
-        source = (_HERE / self.module).read_text(encoding="utf-8").strip()
+        module = (_HERE / self.module).read_text(encoding="utf-8").strip()
+        first, _, rest = module.partition("\n")
+        if not first.endswith(' from "./live_parts.js";'):
+            raise ValueError(f"{self.module} must begin with its import from live_parts.js, on one line.")
+        source = (_HERE / "live_parts.js").read_text(encoding="utf-8").strip() + "\n" + rest
         # Inside a script element only "<" could end it early.
         state = json.dumps(self.state, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
         key = hashlib.sha256(f"{source}\0{state}\0{self.label}\0{self.fallback}".encode()).hexdigest()[:12]
@@ -196,4 +202,165 @@ def sampling_explorer(
             "rule": rule,
         },
         height=323 + 24 * min(shown + 1, len(names)),
+    )
+
+
+_KEYS = 8
+
+
+def _uniform(seed: int) -> Iterator[float]:
+    """Numbers in [0, 1): mulberry32 in 32-bit arithmetic, the same bits as in attention_explorer.js."""
+    low = 0xFFFFFFFF
+    state = seed & low
+    while True:
+        state = (state + 0x6D2B79F5) & low
+        mixed = ((state ^ state >> 15) * (1 | state)) & low
+        mixed = ((mixed + ((mixed ^ mixed >> 7) * (61 | mixed) & low)) & low) ^ mixed
+        yield (mixed ^ mixed >> 14) / 2**32
+
+
+def _dot_products(d_k: int, seed: int) -> list[float]:
+    """One query with each key: all components are drawn evenly from -√3 to √3, so that their variance is 1."""
+    numbers = _uniform(seed)
+    scores = [0.0] * _KEYS
+    for _ in range(d_k):
+        component, *others = ((2 * next(numbers) - 1) * math.sqrt(3) for _ in range(1 + _KEYS))
+        scores = [score + component * other for score, other in zip(scores, others, strict=True)]
+    return scores
+
+
+def _attention_table(query_size: float, seed: int) -> str:
+    """What a reader without JavaScript gets: three sizes of d_k, with the scores divided and as they are."""
+    body = ""
+    for d_k in (4, 64, 1024):
+        for divided in (False, True):
+            scores = [query_size * score for score in _dot_products(d_k, seed)]
+            weights = _softmax(scores, math.sqrt(d_k) if divided else 1.0)
+            effective = math.exp(-sum(p * math.log(p) for p in weights if p > 0))
+            squares, cubes = sum(p**2 for p in weights), sum(p**3 for p in weights)
+            gradient = math.sqrt(max(0.0, squares - 2 * cubes + squares**2))
+            body += (
+                f'<tr><th scope="row">{d_k}, {"divided by √d_k" if divided else "as they are"}</th>'
+                f"<td>{max(weights):.3f}</td><td>{effective:.2f}</td><td>{gradient:.4f}</td></tr>"
+            )
+    heads = ("d_k, scores", "largest weight", "keys in use, of 8", "gradient let through")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    return (
+        "<p>This figure moves when JavaScript is on. Without it, here are the weights of eight keys for one query.</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def attention_explorer(*, d_k: int = 64, divided: bool = False, query_size: float = 1.0, seed: int = 333) -> Live:
+    """Sliders for d_k and the query's size, and a box for the division by the root of d_k, over eight weights.
+
+    The query and the keys are drawn at random, with components of mean 0 and variance 1, by a generator that gives the
+    same numbers everywhere. The figure shows the scores and the weights, the largest weight, how many keys are in use
+    (the exponential of the entropy), and the Frobenius norm of the softmax's Jacobian, which is what a gradient is
+    multiplied by on its way back through the weights: 0.331 for eight equal weights, 0 for a single one
+    [vaswani2017attention].
+
+    Args:
+        d_k: components of the query and of each key where the slider starts; a power of two from 4 to 1024.
+        divided: whether the scores start divided by the root of d_k.
+        query_size: factor on the query where the slider starts; a multiple of 0.5 from 0.5 to 8.
+        seed: number of the first draw; the button in the figure adds one. The default is a typical draw: its scores
+            spread between 0.83 and 1.26 times the root of d_k, for every d_k.
+
+    Returns:
+        A figure; the last line of a cell shows it.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+    if d_k not in (powers := [2**n for n in range(2, 11)]):
+        raise ValueError(f"d_k is {d_k}; give one of {powers}.")
+    if not 0.5 <= query_size <= 8 or 2 * query_size % 1:
+        raise ValueError(f"query_size is {query_size}; give a multiple of 0.5 from 0.5 to 8.")
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed is {seed}; give a number from 0 to 2147483647.")
+    return Live(
+        module="attention_explorer.js",
+        label="Attention explorer: sliders for d_k and the size of the query, and the attention weight of each key",
+        fallback=_attention_table(query_size, seed),
+        state={
+            "exponent": d_k.bit_length() - 1,
+            "n_keys": _KEYS,
+            "query_size": query_size,
+            "divided": divided,
+            "seed": seed,
+        },
+        height=472,
+    )
+
+
+# One query and one key in four pairs of axes: arrows of length 1, apart by an angle that differs from pair to pair.
+_QUERY = [[0.8, 0.6], [1.0, 0.0], [0.6, 0.8], [0.96, 0.28]]
+_KEY = [[0.96, -0.28], [0.8, -0.6], [0.8, 0.6], [0.8, 0.6]]
+
+
+def _rotary_table(base: float) -> str:
+    """What a reader without JavaScript gets: the score of each pair at some distances."""
+    body = ""
+    for distance in (0, 1, 2, 4, 8, 16, 32):
+        shares = []
+        for pair, ((a, b), (c, d)) in enumerate(zip(_QUERY, _KEY, strict=True)):
+            angle = distance * base ** (-pair / len(_QUERY))
+            shares.append((a * c + b * d) * math.cos(angle) + (a * d - b * c) * math.sin(angle))
+        cells = "".join(f"<td>{share:.3f}</td>" for share in [*shares, sum(shares)])
+        body += f'<tr><th scope="row">{distance}</th>{cells}</tr>'
+    heads = ["distance", *(f"pair {pair + 1}" for pair in range(len(_QUERY))), "all pairs"]
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    return (
+        "<p>This figure moves when JavaScript is on. Without it, here is the score by the distance from the key to the "
+        "query. Where the two stand does not matter: only their distance does.</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def rotary_explorer(
+    *, query_position: int = 16, key_position: int = 8, shift: int = 0, pair: int = 2, base: float = 10_000.0
+) -> Live:
+    """Sliders for the positions of a query and a key that are turned pair by pair, and their score by distance.
+
+    Rotary positions turn each pair of axes of the query and of the key by an angle that grows with the position
+    [su2024roformer]. Moving both by the same number of positions turns both arrows and leaves each score as it is.
+
+    Args:
+        query_position: where the slider of the query starts, from 0 to 32.
+        key_position: where the slider of the key starts, from 0 to 32.
+        shift: how far both are moved at first, from 0 to 1000.
+        pair: the pair of axes whose score is drawn as a curve at first, from 1 to 4.
+        base: the base of the frequencies, above 1; the first pair turns by 1 radian a position, pair i by
+            base^(-(i - 1)/4).
+
+    Returns:
+        A figure; the last line of a cell shows it.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+    for name, position in (("query_position", query_position), ("key_position", key_position)):
+        if not 0 <= position <= 32:
+            raise ValueError(f"{name} is {position}; the slider goes from 0 to 32.")
+    if not 0 <= shift <= 1000:
+        raise ValueError(f"shift is {shift}; the slider goes from 0 to 1000.")
+    if not 1 <= pair <= len(_QUERY):
+        raise ValueError(f"pair is {pair}; there are {len(_QUERY)}, counted from 1.")
+    if not 1 < base < math.inf:
+        raise ValueError(f"base is {base}; give a number above 1.")
+    return Live(
+        module="rotary_explorer.js",
+        label="Rotary explorer: sliders for the positions of a query and a key, and their score pair by pair",
+        fallback=_rotary_table(base),
+        state={
+            "query": _QUERY,
+            "key": _KEY,
+            "base": base,
+            "query_position": query_position,
+            "key_position": key_position,
+            "shift": shift,
+            "pair": pair,
+        },
+        height=640,
     )

