@@ -83,8 +83,8 @@ def additive_scores(
 
 
 def attention_weights(
-    scores: Float[Tensor, "*batch queries keys"], mask: Bool[Tensor, "*#batch #queries keys"] | None = None
-) -> Float[Tensor, "*batch queries keys"]:
+    scores: Float[Tensor, "*#batch queries keys"], mask: Bool[Tensor, "*#batch #queries keys"] | None = None
+) -> Float[Tensor, "*#batch queries keys"]:
     """Softmax of the scores over the keys: each row is non-negative and sums to 1.
 
     Where `mask` is False the weight is 0. A row without any key to look at is all zeros, not NaN.
