@@ -25,12 +25,13 @@ def sinusoidal(
     """One fixed vector a position, to be added to the token's vector [vaswani2017attention].
 
     Axes 2i and 2i + 1 hold the sine and the cosine of `position / base ** (2i / d_model)`: the hands of `d_model / 2`
-    clocks, each slower than the one before. Raises ValueError if `d_model` is odd.
+    clocks, each slower than the one before. The result has the `dtype`; the angles are never less precise than float32,
+    for in half precision neighbouring positions of a long text get the same one. Raises ValueError if `d_model` is odd.
     """
     if d_model % 2:
         raise ValueError(f"Sinusoids come in pairs, and d_model = {d_model} is odd: choose an even one.")
-    angles = rotary_angles(positions, d_model, base=base, dtype=dtype)
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+    angles = rotary_angles(positions, d_model, base=base, dtype=torch.promote_types(dtype, torch.float32))
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).to(dtype)
 
 
 def relative_buckets(
@@ -40,7 +41,8 @@ def relative_buckets(
 
     Half of the buckets are for one distance each, the other half for ranges that widen as a logarithm up to
     `max_distance`; all that is farther shares the last one. If `bidirectional`, keys after the query get buckets of
-    their own; otherwise they all share bucket 0, where the query itself is.
+    their own; otherwise they all share bucket 0, where the query itself is. Raises ValueError if there are too few
+    buckets for a direction to have two, or if `max_distance` leaves no room for ranges.
     """
     offset = torch.zeros_like(distances)
     if bidirectional:
@@ -50,9 +52,14 @@ def relative_buckets(
     else:
         distances = (-distances).clamp(min=0)
     exact = n_buckets // 2
+    if not 1 <= exact < max_distance:
+        raise ValueError(
+            f"{n_buckets} buckets a direction, {exact} of them for one distance each, do not reach to "
+            f"max_distance = {max_distance}: choose at least 2 a direction, and a max_distance above half of them."
+        )
     # Distances below `exact` are clamped only to keep the logarithm finite; their own bucket is chosen below.
     octaves = torch.log(distances.clamp(min=exact) / exact) / math.log(max_distance / exact)
-    wide = (exact + octaves * (n_buckets - exact)).long().clamp(max=n_buckets - 1)
+    wide = (exact + (octaves * (n_buckets - exact)).long()).clamp(max=n_buckets - 1)
     return offset + torch.where(distances < exact, distances, wide)
 
 
