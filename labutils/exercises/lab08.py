@@ -635,8 +635,8 @@ CACHED_ATTENTION = Exercise(
         "One step with a KV cache. `query`, `key` and `value` [..., new, width] belong to the new positions, "
         "`past_keys` and `past_values` [..., past, width] to those seen before. Append the new keys and values to the "
         "past ones, attend causally (each new position sees the whole past, the new positions before it and itself), "
-        "and return three things: the output, all keys, all values. There may be several new positions, and the past may be "
-        "empty. The scores are q·k / √d_key. Leave the arguments as they are."
+        "and return three things: the output, all keys, all values. There may be several new positions, and the past "
+        "may be empty. The scores are q·k / √d_key. Leave the arguments as they are."
     ),
     points=4,
     minutes=20,
