@@ -66,7 +66,7 @@ def test_the_base_sets_the_slowest_clock():
 
 @given(position=st.integers(0, 1000), distance=st.integers(-1000, 1000), pairs=st.integers(1, 6))
 def test_a_distance_turns_every_sinusoid_by_the_same_angle(position, distance, pairs):
-    """PE(p + k) is a linear map of PE(p) that does not know p, from which the paper hoped that distances are learned."""
+    """PE(p + k) is a linear map of PE(p) that does not know p, so that distances may be easy to learn."""
     assume(position + distance >= 0)
     d_model = 2 * pairs
     before, after = sinusoidal(torch.tensor([position, position + distance]), d_model, dtype=torch.float64)
