@@ -1,7 +1,9 @@
 """Makes sure that a page loads nothing from another host, and nothing that this book does not use.
 
 Links to other sites are fine, a reader decides to follow them. What a browser would fetch by itself (scripts, styles,
-fonts, images, frames) must lie in the site. Anything else is a warning, which fails the build.
+fonts, images, frames) must lie in the site. Anything else is a warning, which fails the build. A page inside a frame's
+srcdoc is read in the same way; its scripts are other people's work and may load in ways that no list foresees, so in
+them every address that stands in quotes counts as a load.
 """
 
 import re
@@ -43,14 +45,19 @@ def trimmed(page: str, options: str, *, is_search: bool) -> str:
     return head + end + body
 
 
+CALLS = r"""(?:import\s*\(|import\s|from\s|fetch\s*\(|\.src\s*=)\s*["'`]([^"'`]+)"""
+QUOTED = r"""["'`]((?:\w+:)?//(?!www\.w3\.org/)\w[^"'`\s]*)"""  # w3.org: the names of the languages SVG and HTML
+
+
 class Loads(HTMLParser):
     """Collects the addresses that a browser fetches by itself when it opens a page."""
 
     SOURCES = ("src", "srcset", "poster", "data")
     LINKS = ("stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest")
 
-    def __init__(self, page: str):
+    def __init__(self, page: str, calls: str = CALLS):
         super().__init__()
+        self.calls = calls  # the pattern of what a script loads
         self.found: list[str] = []
         self.code = ""  # the open <script> or <style>
         self.feed(page)
@@ -60,8 +67,13 @@ class Loads(HTMLParser):
         values = {name: value or "" for name, value in attrs}
         if tag == "link" and set(values.get("rel", "").split()) & set(self.LINKS):
             self.found.append(values.get("href", ""))
+        if tag in ("base", "image", "use"):
+            self.found += [values[name] for name in ("href", "xlink:href") if name in values]
         self.found += [values[name] for name in self.SOURCES if name in values]
+        for name, value in values.items():
+            self.found += re.findall(self.calls, value) if name.startswith("on") else []
         self.found += in_style(values.get("style", ""))
+        self.found += Loads(values.get("srcdoc", ""), QUOTED).found
         self.code = tag if tag in ("script", "style") else ""
 
     def handle_data(self, data: str) -> None:
@@ -69,7 +81,7 @@ class Loads(HTMLParser):
         if self.code == "style":
             self.found += in_style(data)
         elif self.code == "script":
-            self.found += re.findall(r"""(?:import\s*\(|import\s|from\s|fetch\s*\(|\.src\s*=)\s*["'`]([^"'`]+)""", data)
+            self.found += re.findall(self.calls, data)
 
 
 def in_style(sheet: str) -> list[str]:
@@ -79,7 +91,7 @@ def in_style(sheet: str) -> list[str]:
 
 def external(addresses: list[str]) -> list[str]:
     """Those of the addresses that name another host."""
-    return sorted({address for address in addresses if re.match(r"(?:https?:)?//", address.strip())})
+    return sorted({address for address in addresses if re.match(r"(?:(?:https?|wss?):)?//", address.strip())})
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:

@@ -134,13 +134,14 @@ function furnishHeadView(svg) {
     let at = -1;
     const point = (i) => {
       at = i;
-      said.textContent = told(side, i, boxes.map(isOn));
+      const layer = view.include_layers.indexOf(Number(document.getElementById("layer").value));
+      said.textContent = told(view.attention[0], layer, boxes.map(isOn), side, i);
     };
     words.forEach((word, i) => word.addEventListener("mouseover", () => point(i)));
     column.setAttribute("role", "group");
     column.setAttribute("tabindex", "0");
     column.setAttribute("aria-label", side === "left"
-      ? "Words that look: the arrow keys choose one" : "Words looked at: the arrow keys choose one");
+      ? "Queries: the arrow keys choose a word" : "Keys: the arrow keys choose a word");
     column.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (!step) return;
@@ -151,17 +152,15 @@ function furnishHeadView(svg) {
   }
 }
 
-/** One sentence: the three largest weights of a word, a mean over the heads that are on. */
-function told(side, i, on) {
-  const { attn, left_text, right_text } = view.attention[0];
-  const heads = attn[view.include_layers.indexOf(Number(document.getElementById("layer").value))].filter((_, head) => on[head]);
-  const mean = (weight) => heads.reduce((sum, head) => sum + weight(head), 0) / heads.length;
+/** One sentence: the three largest weights of word i, as a mean over the heads that are on. */
+function told({ attn, left_text, right_text }, layer, on, side, i) {
+  const heads = attn[layer].filter((_, head) => on[head]);
   const [words, others] = side === "left" ? [left_text, right_text] : [right_text, left_text];
-  const weights = others.map((_, j) => mean((head) => (side === "left" ? head[i][j] : head[j][i])));
-  const top = weights.map((_, j) => j).sort((a, b) => weights[b] - weights[a] || a - b).slice(0, 3).filter((j) => weights[j] > 0);
-  const list = top.map((j) => `${others[j]} ${weights[j].toFixed(2)}`).join(", ") || "nothing";
-  const over = heads.length > 1 ? ` (mean of ${heads.length} heads)` : "";
-  return side === "left" ? `${words[i]} looks at: ${list}${over}` : `${words[i]} is looked at by: ${list}${over}`;
+  const weight = (head, j) => (side === "left" ? head[i][j] : head[j][i]);
+  const weights = others.map((_, j) => heads.reduce((sum, head) => sum + weight(head, j), 0) / heads.length);
+  const order = others.map((_, j) => j).sort((a, b) => weights[b] - weights[a] || a - b);
+  const top = order.slice(0, 3).filter((j) => weights[j] > 0);
+  const list = top.map((j) => `${others[j].trim()} ${weights[j].toFixed(2)}`).join(", ") || "nothing";
+  const verb = side === "left" ? "attends to" : "is attended to by";
+  return `${words[i].trim()} ${verb}: ${list}${heads.length > 1 ? ` (mean of ${heads.length} heads)` : ""}`;
 }
-
-

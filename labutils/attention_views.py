@@ -168,7 +168,7 @@ def model_view(
 
 def _checked(
     weights: Sequence[Any], words: Sequence[str], key_words: Sequence[str] | None, digits: int
-) -> tuple[list[list[list[list[float]]]], list[str], list[str]]:
+) -> tuple[list, list[str], list[str]]:
     """Nested lists [layer][head][query][key] of rounded weights, and the words of queries and keys."""
     left, right = list(words), list(words if key_words is None else key_words)
     layers = []
@@ -193,7 +193,7 @@ def _checked(
     return layers, left, right
 
 
-def _short(weight: float, digits: int) -> float:
+def _short(weight: float, digits: int) -> float | int:
     if not -1e-6 <= weight <= 1 + 1e-6:
         raise ValueError(f"An attention weight is {weight}; give weights after the softmax, from 0 to 1.")
     short = round(weight, digits)

@@ -1,5 +1,6 @@
 """The site builds without a warning, loads nothing from elsewhere, and every page has what a page needs."""
 
+import html
 import re
 import subprocess
 import sys
@@ -47,6 +48,12 @@ def soup(path: Path) -> BeautifulSoup:
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 
+def with_frames(page: BeautifulSoup) -> list[BeautifulSoup]:
+    """The page, and the pages that its frames hold."""
+    frames = [BeautifulSoup(str(frame["srcdoc"]), "html.parser") for frame in page.select("iframe[srcdoc]")]
+    return [page, *(inner for frame in frames for inner in with_frames(frame))]
+
+
 def elsewhere(address: str) -> bool:
     return re.match(r"\s*([a-z]+:)?//", address, re.IGNORECASE) is not None
 
@@ -54,8 +61,7 @@ def elsewhere(address: str) -> bool:
 def test_no_page_loads_anything_from_another_host(site: Path):
     found = []
     for path in pages(site):
-        page = soup(path)
-        for tag in page.find_all(True):
+        for tag in (tag for page in with_frames(soup(path)) for tag in page.find_all(True)):
             if tag.name in ("script", "img", "iframe", "source", "video", "audio", "embed", "object", "track", "input"):
                 found += [
                     (path.name, tag[name])
@@ -75,9 +81,10 @@ def test_no_page_loads_anything_from_another_host(site: Path):
 
 def test_no_style_sheet_or_script_loads_anything_from_another_host(site: Path):
     styles = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.css")}
-    styles |= {path: "".join(map(str, soup(path).find_all("style"))) for path in pages(site)}
+    shown = {path: with_frames(soup(path)) for path in pages(site)}
+    styles |= {path: "".join(str(tag) for page in parts for tag in page("style")) for path, parts in shown.items()}
     scripts = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.js")}
-    scripts |= {path: "".join(map(str, soup(path).find_all("script"))) for path in pages(site)}
+    scripts |= {path: "".join(str(tag) for page in parts for tag in page("script")) for path, parts in shown.items()}
     sheet = re.compile(r"""(url\(\s*|@import\s+)["']?(https?:)?//""")
     script = re.compile(
         r"""(import\s*\(?|from|fetch\s*\(|importScripts\s*\(|["']GET["']\s*,|\.src\s*=)\s*["'`](https?:)?//"""
@@ -195,10 +202,46 @@ def test_a_labs_links_lead_to_pages_of_this_book(site: Path):
         '<p style="background: url(https://cdn.example/x.png)">',
         '<script>import("https://cdn.example/x.js")</script>',
         '<iframe src="https://cdn.example/"></iframe>',
+        '<base href="https://cdn.example/">',
+        '<svg><image href="https://cdn.example/x.svg"/></svg>',
+        "<p onclick=\"import('https://cdn.example/x.js')\">",
     ],
 )
 def test_a_load_from_elsewhere_is_found(page: str):
     assert len(external(Loads(page).found)) == 1
+    assert len(external(Loads(framed(page)).found)) == 1, "inside a frame too"
+    assert len(external(Loads(framed(framed(page))).found)) == 1, "and in a frame's frame"
+
+
+def framed(page: str) -> str:
+    return f'<iframe title="x" srcdoc="{html.escape(page)}"></iframe>'
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "require.config({paths: {d3: 'https://cdn.example/d3.min'}})",
+        'const lib = "//cdn.example/x.js"; load(lib)',
+        "new WebSocket(`wss://cdn.example/`)",
+    ],
+)
+def test_in_a_frame_every_quoted_address_counts(script: str):
+    assert len(external(Loads(framed(f"<script>{script}</script>")).found)) == 1
+
+
+def test_in_a_frame_comments_and_names_of_languages_are_no_loads():
+    script = 'const svg = "http://www.w3.org/2000/svg"; // see https://example.org\n'
+    assert external(Loads(framed(f"<script>{script}</script>")).found) == []
+
+
+def test_the_build_names_a_load_that_a_frame_hides(tmp_path: Path):
+    page = framed('<script>load("https://cdn.example/x.js")</script>')
+    (tmp_path / "index.md").write_text(f"# Title\n\n```{{raw}} html\n{page}\n```\n", encoding="utf-8")
+    (tmp_path / "conf.py").write_text("extensions = ['myst_parser', '_ext.selfhost']\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sphinx", "-q", "-E", "-W", str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, env=book.environment(), capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "index.html loads https://cdn.example/x.js" in done.stderr
 
 
 def test_a_link_is_not_a_load():
