@@ -84,7 +84,11 @@ def alibi_slopes(n_heads: int) -> Float[Tensor, " n_heads"]:
 def alibi_bias(
     slopes: Float[Tensor, " n_heads"], query_positions: Int[Tensor, " queries"], key_positions: Int[Tensor, " keys"]
 ) -> Float[Tensor, "n_heads queries keys"]:
-    """Minus the distance times the head's slope, to be added to the scores [press2022train]. Nothing is learned."""
+    """Minus the distance times the head's slope, to be added to the scores [press2022train]. Nothing is learned.
+
+    The paper's models only look back. Without a causal mask a distance counts alike in both directions, and a text looks
+    like its mirror image.
+    """
     distance = (query_positions[:, None] - key_positions).abs()
     return -slopes[:, None, None] * distance
 
