@@ -86,8 +86,8 @@ def alibi_bias(
 ) -> Float[Tensor, "n_heads queries keys"]:
     """Minus the distance times the head's slope, to be added to the scores [press2022train]. Nothing is learned.
 
-    The paper's models only look back. Without a causal mask a distance counts alike in both directions, and a text looks
-    like its mirror image.
+    The paper's models only look back. Without a causal mask a distance counts alike in both directions, and a text is
+    not told from its mirror image.
     """
     distance = (query_positions[:, None] - key_positions).abs()
     return -slopes[:, None, None] * distance
