@@ -21,7 +21,7 @@ _DRAWN_BY = "1.4.1"
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
 :root {{ --ink: CanvasText; --paper: Canvas; }}
-body {{ margin: 0; padding: 4px; background: transparent; color: var(--ink); font: 15px/1.4 system-ui, sans-serif; }}
+body {{ margin: 0; padding: 4px; background: var(--paper); color: var(--ink); font: 15px/1.4 system-ui, sans-serif; }}
 label {{ display: inline-block; margin: 0 0 .6rem; }}
 select {{ font: inherit; color: inherit; background: transparent; border: 1px solid; border-radius: .2rem; }}
 option {{ color: CanvasText; background: Canvas; }}
@@ -35,6 +35,7 @@ svg rect[role="button"] {{ fill: transparent; opacity: 1 !important; }}
 :focus-visible {{ outline: 3px solid #3d85c6; outline-offset: 1px; }}
 .scroll {{ overflow-x: auto; }}
 .scroll svg {{ width: 100%; min-width: 620px; max-width: 970px; height: auto; }}
+.scroll svg text {{ font-size: 15px; }}
 #said {{ margin: .4rem 0 0; min-height: 1.4em; }}
 table {{ border-collapse: collapse; }} th, td {{ padding: .1rem .6rem; text-align: left; font-weight: inherit; }}
 </style></head><body>
@@ -150,17 +151,18 @@ def model_view(
     every, words, key_words = _checked(weights, words, key_words, digits)
     rows, columns = _chosen(layers, len(every), "layers"), _chosen(heads, len(every[0]), "heads")
     shown = [[every[layer][head] for head in columns] for layer in rows]
-    # BertViz sets the width of a picture by the number of heads, so it is told of those shown only.
+    # BertViz sizes a picture by the number of heads. It is told of those shown, or of four: fewer make giants.
+    room = max(4, len(columns))
     view = _view(shown, words, key_words) | {
         "display_mode": "light",
         "include_layers": rows,
         "include_heads": columns,
-        "total_heads": len(columns),
+        "total_heads": room,
     }
     fallback = _table(every[rows[0]], words, key_words, columns, f"layer {rows[0]}")
     controls = f'<div id="vis" class="scroll" role="group" tabindex="0" aria-label="{html.escape(title)}"></div>'
     longest = max(len(words), len(key_words))
-    picture, enlarged = longest * 84 / len(columns) + 10, longest * 18 + 55  # pixels, as in model_view.js
+    picture, enlarged = longest * 84 / room + 10, longest * 18 + 55  # pixels, as in model_view.js
     height = 45 + math.ceil(0.75 * max(len(rows) * picture + 38, enlarged))  # a column is some 3/4 of its 970 wide
     hint = "Choose a picture to enlarge it; again to close it."
     return AttentionView(title, _document("model_view", title, view, controls, hint, fallback), height)

@@ -107,7 +107,7 @@ def heatmap(
         raise ValueError(f"There are {len(rows)} rows and {len(columns)} columns of names for {table.shape} values.")
     printed = [[f"{value:.{digits}f}" for value in row] for row in table.tolist()]
     needed = 0.03 + 0.075 * max(len(number) for row in printed for number in row)  # inches at 8 points
-    width = min(max(needed, 0.42), 4.6 / len(columns))
+    width = min(max(needed, 0.42), 5.2 / len(columns))
     height = min(0.36, 5.5 / len(rows))
     longest = 0.1 * max(map(len, columns))
     slanted = longest > width >= 0.17

@@ -96,7 +96,7 @@ def test_layers_and_heads_are_those_asked_for():
     view = parameters(model_view(every, WORDS, title="t", layers=[2, 0], heads=[3, 1]).document, "view")
     expected = [[every[layer][head].tolist() for head in (3, 1)] for layer in (2, 0)]
     np.testing.assert_allclose(view["attention"][0]["attn"], expected, atol=5.001e-4)
-    assert (view["include_layers"], view["include_heads"], view["total_heads"]) == ([2, 0], [3, 1], 2)
+    assert (view["include_layers"], view["include_heads"], view["total_heads"]) == ([2, 0], [3, 1], 4)
 
 
 @pytest.mark.parametrize("function", VIEWS.values(), ids=VIEWS)
