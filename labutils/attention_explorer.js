@@ -34,9 +34,9 @@ export function dotProducts(dK, nKeys, seed) {
 
 /** The Frobenius norm of the softmax's Jacobian diag(p) - p pᵀ: what is left of a gradient that passes it. */
 export function jacobianNorm(p) {
-  const squares = p.reduce((sum, a) => sum + a * a, 0);
-  const cubes = p.reduce((sum, a) => sum + a ** 3, 0);
-  return Math.sqrt(Math.max(0, squares - 2 * cubes + squares ** 2));
+  const total = (numbers) => numbers.reduce((sum, number) => sum + number, 0);
+  const others = (i) => p.filter((_, j) => j !== i); // 1 - p[i] as a sum: exact where p[i] is close to 1
+  return Math.sqrt(total(p.map((a, i) => a * a * (total(others(i)) ** 2 + total(others(i).map((b) => b * b))))));
 }
 
 /** The scores, their spread, the weights and what they are worth, at one setting. */
@@ -62,6 +62,13 @@ const PRESETS = [
   ["Large d_k, divided", { exponent: 9, query_size: 1, divided: true }],
   ["Divided, but a large query", { exponent: 9, query_size: 6, divided: true }],
 ];
+
+/** Three decimals, or a power of ten where they would all be 0. */
+const short = (value) => {
+  if (value >= 0.001 || value === 0) return value.toFixed(3);
+  const [digits, power] = value.toExponential(1).split("e-");
+  return `${digits} · 10⁻${[...power].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}`;
+};
 
 function render({ model, el }) {
   const nKeys = model.get("n_keys");
@@ -124,7 +131,7 @@ function render({ model, el }) {
     tell(spreadFact, ({ spread }) => spread.toFixed(2));
     tell(largestFact, ({ largest }) => largest.toFixed(3));
     tell(effectiveFact, ({ effective }) => effective.toFixed(2));
-    tell(gradientFact, ({ gradient }) => gradient.toFixed(4));
+    tell(gradientFact, ({ gradient }) => short(gradient));
     other.textContent = now.divided ? "the same, not divided" : "the same, divided";
     rows.forEach((row, key) => {
       row.score.textContent = result.scores[key].toFixed(2).replace("-", "−");
@@ -134,7 +141,7 @@ function render({ model, el }) {
     });
     announce(`d_k ${now.d_k}, ${now.divided ? "divided" : "not divided"}. Spread of the scores ${result.spread.toFixed(2)}. ` +
       `Largest weight ${result.largest.toFixed(3)}. Effectively ${result.effective.toFixed(2)} of ${nKeys} keys in use. ` +
-      `Gradient let through ${result.gradient.toFixed(4)}.`);
+      `Gradient let through ${short(result.gradient)}.`);
   }
   for (const key of ["exponent", "query_size", "divided", "seed"]) model.on(`change:${key}`, update);
 

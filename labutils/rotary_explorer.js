@@ -33,10 +33,9 @@ const LOOK = `
 .gam-live { --gam-key: #d55e00; }
 .gam-live.gam-live .gam-turning { --gam-name: 8.5em; }
 .gam-live.gam-live .gam-planes { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: .5rem; margin: .6rem 0; }
-.gam-live.gam-live .gam-planes figure { margin: 0; padding: .3rem; border: 2px solid transparent; border-radius: .4rem; }
-.gam-live.gam-live .gam-planes figure[data-chosen="true"] { border-color: currentColor; }
-.gam-live.gam-live .gam-planes figcaption { margin: 0; font-size: .85em; text-align: center; color: inherit;
-  font-variant-numeric: tabular-nums; }
+.gam-live .gam-plane { padding: .3rem; border: 2px solid transparent; border-radius: .4rem; font-size: .85em;
+  text-align: center; font-variant-numeric: tabular-nums; }
+.gam-live .gam-plane[data-chosen="true"] { border-color: currentColor; }
 .gam-live .gam-planes svg, .gam-live .gam-curve svg { display: block; width: 100%; overflow: visible; }
 .gam-live .gam-planes :is(circle, line, path) { fill: none; stroke: currentColor; stroke-width: 1; vector-effect: non-scaling-stroke; }
 .gam-live .gam-planes .gam-start { opacity: .45; stroke-dasharray: 3 3; }
@@ -107,8 +106,8 @@ function render({ model, el }) {
     const plane = draw("svg", { viewBox: "-1.3 -1.3 2.6 2.6", role: "img" }, draw("circle", { r: 1 }), start(query[i]),
       start(key[i]), ...k.nodes, ...q.nodes);
     const share = make("span");
-    const node = make("figure", {}, plane, make("figcaption", {}, `pair ${i + 1}: ${Number(speed[i].toPrecision(2))} rad a step`,
-      make("br"), share));
+    const turns = `${Number(speed[i].toPrecision(2))} rad a step`;
+    const node = make("div", { class: "gam-plane" }, plane, `pair ${i + 1}`, make("br"), turns, make("br"), share);
     return { node, plane, share, q, k };
   });
 

@@ -229,6 +229,23 @@ def _dot_products(d_k: int, seed: int) -> list[float]:
     return scores
 
 
+def _jacobian_norm(weights: list[float]) -> float:
+    """The Frobenius norm of diag(p) - p pᵀ; 1 - p is a sum over the others, which is exact where p is close to 1."""
+    squares = 0.0
+    for i, weight in enumerate(weights):
+        others = weights[:i] + weights[i + 1 :]
+        squares += weight**2 * (sum(others) ** 2 + sum(other**2 for other in others))
+    return math.sqrt(squares)
+
+
+def _short(value: float) -> str:
+    """Three decimals, or a power of ten where they would all be 0."""
+    if value >= 0.001 or value == 0:
+        return f"{value:.3f}"
+    digits, power = f"{value:.1e}".split("e-")
+    return f"{digits} · 10<sup>−{int(power)}</sup>"
+
+
 def _attention_table(query_size: float, seed: int) -> str:
     """What a reader without JavaScript gets: three sizes of d_k, with the scores divided and as they are."""
     body = ""
@@ -237,11 +254,10 @@ def _attention_table(query_size: float, seed: int) -> str:
             scores = [query_size * score for score in _dot_products(d_k, seed)]
             weights = _softmax(scores, math.sqrt(d_k) if divided else 1.0)
             effective = math.exp(-sum(p * math.log(p) for p in weights if p > 0))
-            squares, cubes = sum(p**2 for p in weights), sum(p**3 for p in weights)
-            gradient = math.sqrt(max(0.0, squares - 2 * cubes + squares**2))
+            gradient = _jacobian_norm(weights)
             body += (
                 f'<tr><th scope="row">{d_k}, {"divided by √d_k" if divided else "as they are"}</th>'
-                f"<td>{max(weights):.3f}</td><td>{effective:.2f}</td><td>{gradient:.4f}</td></tr>"
+                f"<td>{max(weights):.3f}</td><td>{effective:.2f}</td><td>{_short(gradient)}</td></tr>"
             )
     heads = ("d_k, scores", "largest weight", "keys in use, of 8", "gradient let through")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
@@ -257,8 +273,8 @@ def attention_explorer(*, d_k: int = 64, divided: bool = False, query_size: floa
     The query and the keys are drawn at random, with components of mean 0 and variance 1, by a generator that gives the
     same numbers everywhere. The figure shows the scores and the weights, the largest weight, how many keys are in use
     (the exponential of the entropy), and the Frobenius norm of the softmax's Jacobian, which is what a gradient is
-    multiplied by on its way back through the weights: 0.331 for eight equal weights, 0 for a single one
-    [vaswani2017attention].
+    multiplied by on its way back through the weights: 0.331 where eight weights are equal, 0.5 where two share all,
+    0 where one has all [vaswani2017attention].
 
     Args:
         d_k: components of the query and of each key where the slider starts; a power of two from 4 to 1024.
@@ -362,5 +378,5 @@ def rotary_explorer(
             "shift": shift,
             "pair": pair,
         },
-        height=640,
+        height=660,
     )

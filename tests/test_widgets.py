@@ -261,7 +261,10 @@ def test_the_attention_figure_equals_torch():
         entropy = torch.distributions.Categorical(probs=weights).entropy()
         np.testing.assert_allclose(result["effective"], entropy.exp(), atol=1e-9)
         jacobian = torch.autograd.functional.jacobian(lambda z: z.softmax(-1), scores)
-        np.testing.assert_allclose(result["gradient"], torch.linalg.matrix_norm(jacobian), atol=1e-7)
+        np.testing.assert_allclose(result["gradient"], torch.linalg.matrix_norm(jacobian), atol=1e-15)
+        np.testing.assert_allclose(
+            widgets._jacobian_norm([float(p) for p in result["weights"]]), result["gradient"], rtol=1e-12
+        )
         root = math.sqrt(c["d_k"]) if c["divided"] else 1
         expected = c["query_size"] * np.array(widgets._dot_products(c["d_k"], c["seed"])) / root
         np.testing.assert_allclose(result["scores"], expected, rtol=1e-13)
@@ -305,10 +308,14 @@ def test_a_gradient_passes_equal_weights_and_not_a_single_one():
     equal, single = run_javascript("attention", "module.jacobianNorm", [[1 / 8] * 8, [1.0, 0.0]])
     assert equal == pytest.approx(math.sqrt(7) / 8)  # 1/8 times the norm of a projection on 7 of 8 axes
     assert single == 0
+    [tiny] = run_javascript("attention", "module.jacobianNorm", [[1 - 1e-12, 1e-12]])
+    assert tiny == pytest.approx(2e-12)
 
 
 def test_without_javascript_the_attention_figure_is_a_table():
-    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td>", widgets.attention_explorer().fallback)
+    table = widgets.attention_explorer().fallback
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td>", table)
+    assert re.search(r"64, as they are</th><td>1\.000</td><td>1\.00</td><td>\d\.\d · 10<sup>−\d</sup></td>", table)
     assert [name for name, _ in rows][:2] == ["4, as they are", "4, divided by √d_k"]
     largest = dict(rows)
     state = widgets.attention_explorer().state
