@@ -3,7 +3,9 @@
 runtime          device, number type, profile, seeds, progress bars
 evidence         measure(): a number, its claim and the range it must lie in
 world            a synthetic language whose laws are known exactly
-tokenizer        words to ids and back
+corpora          text on any machine, a crawl with labels, published mixtures
+tokenizer        text to tokens and back: words, or byte pairs
+curation         quality rules and scores, duplicates, mixtures
 attention        scores, masks, heads
 positions        how a model learns the order of tokens
 models           Config and the models, written out

@@ -13,7 +13,9 @@ MAY_IMPORT = {
     "runtime": ALONE,
     "evidence": ALONE,
     "world": ALONE,
+    "corpora": ALONE,
     "tokenizer": ALONE,
+    "curation": ALONE,
     "attention": ALONE,
     "positions": ALONE,
     "objectives": ALONE,
@@ -25,7 +27,7 @@ MAY_IMPORT = {
     "models": {"attention", "positions"},
     "weights": {"models", "world"},
     "training": {"runtime"},
-    "exercises": {"sampling", "attention", "positions"},
+    "exercises": {"sampling", "attention", "positions", "curation"},
     "checks": {"exercises"},
     "grading": {"exercises", "checks"},
 }
