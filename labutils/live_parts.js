@@ -40,6 +40,7 @@ export const STYLE = `
 .gam-live.gam-live .gam-facts { display: grid; grid-auto-flow: column;
   grid-auto-columns: minmax(0, 1fr); gap: .1rem .8rem; margin: .7rem 0 .4rem;
   padding: .4rem 0; border: solid currentColor; border-width: 1px 0; }
+.gam-live.gam-live .gam-facts :is(dt, dd) { float: none; width: auto; }
 .gam-live.gam-live .gam-facts dt { margin: 0; font-weight: normal; font-size: .85em; grid-row: 1; }
 .gam-live.gam-live .gam-facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; grid-row: 2; }
 .gam-live.gam-live .gam-facts small { display: block; font-weight: normal; }
