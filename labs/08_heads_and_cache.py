@@ -212,9 +212,9 @@ for name, n_kv_heads in {"mha": 8, "gqa": 2, "mqa": 1}.items():
 
 # %% [markdown]
 r"""
-Torch's own multi-head attention knows nothing of groups, so it is the judge. Note what the sabotage of this cell does:
-`repeat` copies the heads in turn (head i uses i modulo g), `repeat_interleave` copies neighbours. Every program has to
-choose one, and weights trained with one are useless with the other.
+Torch's own attention on copied heads knows nothing of groups, so it is the judge. Put `repeat(1, 8 // n_kv_heads, 1, 1)`
+in the place of `repeat_interleave`, and the range refuses: `repeat` copies the heads in turn (head i uses i modulo g),
+`repeat_interleave` makes neighbours share. A program has to use the order with which its weights were trained.
 
 *Verdict on `mech-mqa-definition`: holds. The sharing is across heads, not across positions.*
 
@@ -286,7 +286,7 @@ for direction, places in zip(directions, objects.values(), strict=True):
 weights = attention.attention_weights(attention.dot_scores(5 * directions, patches))
 print("weights of 3 words on 16 patches:", list(weights.shape))
 for row, (word, places) in zip(weights, objects.items(), strict=True):
-    what = f"weight of the word {word} on its {len(places)} patches"
+    what = f"weight of the word {word} on the {len(places)} of 16 that show it"
     measure(claim, row[places].sum(), between=(0.8, 1), name=word, what=what)
 
 # %%
@@ -373,7 +373,7 @@ ax = plotting.heatmap(
 
 # %% [markdown]
 r"""
-One head of eight looks at the subject, with all its weight, and ignores the noun beside it. Others spread out, or look
+(Layers and heads count from 0.) One head of eight looks at the subject, with all its weight, and ignores the noun beside it. Others spread out, or look
 at the word itself. Layer 0, head 2 looks at the preposition: remember it.
 
 The same, to turn over by hand. The sentence is "the dogs near the old tree watch a boat"; each word's lines lead to
@@ -594,7 +594,7 @@ for f, name, between in ((self_attention, "attention", (1.4, 3.2)), (gru, "gru",
     slope = np.polyfit(np.log(lengths), np.log(times[f]), 1)[0]
     what = f"exponent of the time of {name} against length"
     measure(claim, slope, between=between, name=f"exponent-{name}", what=what, digits=2)
-# sabotage: mech-on2-computation/exponent-attention: for f in (self_attention, gru) => for f in (torch.relu, gru)
+# sabotage: mech-on2-computation/exponent-attention: ((self_attention, "attention" => ((gru, "attention"
 
 # %% [markdown]
 r"""
@@ -750,7 +750,7 @@ saved = {n: multiply_adds(write, n, False) / multiply_adds(write, n, True) for n
 for n, ratio in saved.items():
     between = (round(0.9 * (n + 2) / 2, 2), round(1.1 * (n + 2) / 2, 2))
     measure(claim, ratio, between=between, name=f"work-{n}", what=f"{n} tokens: work without cache, over with it")
-# sabotage: since-kv-cache/work-120: write, n, True => write, n, False
+# sabotage: since-kv-cache/work-15: write, n, True => write, n, False
 
 # %% [markdown]
 r"""
@@ -828,7 +828,7 @@ for (name, size), expected in zip(kib.items(), (8, 120, 160, 512, 800, 320), str
     measure(claim, size, between=(expected, expected), name=slug, what=what, unit="KiB")
 whole = cache_bytes(80, 64, 128) / 2**10
 measure(claim, whole, between=(2560, 2560), name="kib-70b-mha", what="Llama-2-70B if it were multi-head", unit="KiB")
-# sabotage: mech-mqa-falcon-llama2/kib-llama-2-70b: layers, _, kv, d_head => layers, kv, _, d_head
+# sabotage: mech-mqa-falcon-llama2/kib-falcon-7b: layers, _, kv, d_head => layers, kv, _, d_head
 
 # %%
 # alt: Six bars. Falcon-7B needs 8 KiB a token, Llama-2-13B 800; Llama-2-70B needs 320, less than the smaller Llamas.
@@ -919,7 +919,7 @@ for kv, between in {4: (1.2, 30), 1: (1.5, 60)}.items():
     measure(claim, grouped[16] / grouped[kv], between=between, name=f"faster-{kv}", what=what, digits=2)
 what = "the same, if the one head is repeated first"
 measure(claim, grouped[16] / repeated[1], between=(0.005, 1.2), name="repeat-destroys", what=what, digits=1)
-# sabotage: mech-mqa-training-batch/faster-1: grouped[16] / grouped[kv] => grouped[16] / repeated[kv]
+# sabotage: mech-mqa-training-batch/faster-4: grouped[16] / grouped[kv] => grouped[16] / repeated[kv]
 
 # %% [markdown]
 r"""
@@ -973,7 +973,7 @@ for kv, name, at_once, later in ((2, "gqa", (0.15, 0.4), (-0.03, 0.05)), (1, "mq
     measure(claim, before[kv] - before[4], between=at_once, name=f"{name}-before", what=f"{what}, converted", unit=unit)
     what = f"{what}, all after {steps} further steps"
     measure(claim, after[kv] - after[4], between=later, name=f"{name}-after", what=what, unit=unit)
-# sabotage: since-gqa-mla/mqa-after: after[kv] - after[4] => before[kv] - after[4]
+# sabotage: since-gqa-mla/gqa-after: after[kv] - after[4] => before[kv] - after[4]
 
 # %% [markdown]
 r"""
@@ -1126,7 +1126,7 @@ for name, expected in {"state": 1, "attention": 64}.items():
     measure(
         claim, growth, between=(expected, expected), name=f"memory-{name}", what=f"memory at 256 pairs over 4, {name}"
     )
-# sabotage: since-ssm-hybrids/state-256: found[n].values() => found[4].values()
+# sabotage: since-ssm-hybrids/state-64: found[n].values() => found[4].values()
 
 # %%
 # alt: Recall against pairs from 4 to 256. Attention stays at 1; the fixed state falls from 1 to less than a third.
