@@ -40,6 +40,7 @@ function requirejs(names, start) {
     start(jQuery, d3);
     furnish();
     new MutationObserver(furnish).observe(vis, { childList: true });
+    new ResizeObserver(resize).observe(document.body); // not before: until then the frame keeps the height given to it
   }, { rootMargin: "400px" }).observe(document.body);
 }
 
@@ -72,7 +73,6 @@ function resize() {
 }
 
 paint();
-new ResizeObserver(resize).observe(document.body);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 if (place()) {
   const page = place().ownerDocument;

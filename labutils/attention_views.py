@@ -117,7 +117,7 @@ def head_view(
     fallback = _table(layers[layer], words, key_words, shown, f"layer {layer}")
     controls = '<label>Layer <select id="layer"></select></label>\n<div id="vis"></div>'
     hint = "Point at a word, or choose one with the arrow keys, to read its weights."
-    height = 85 + math.ceil(22.5 * max(len(words), len(key_words)) + 30)
+    height = 98 + math.ceil(22.5 * max(len(words), len(key_words)))
     return AttentionView(title, _document("head_view", title, view, controls, hint, fallback), height)
 
 
@@ -163,7 +163,7 @@ def model_view(
     controls = f'<div id="vis" class="scroll" role="group" tabindex="0" aria-label="{html.escape(title)}"></div>'
     longest = max(len(words), len(key_words))
     picture, enlarged = longest * 84 / room + 10, longest * 18 + 55  # pixels, as in model_view.js
-    height = 45 + math.ceil(0.75 * max(len(rows) * picture + 38, enlarged))  # a column is some 3/4 of its 970 wide
+    height = 38 + math.ceil(0.7 * max(len(rows) * picture + 38, enlarged))  # it is 970 wide, a column of the site 680
     hint = "Choose a picture to enlarge it; again to close it."
     return AttentionView(title, _document("model_view", title, view, controls, hint, fallback), height)
 
