@@ -39,7 +39,7 @@ svg rect[role="button"] {{ fill: transparent; opacity: 1 !important; }}
 #said {{ margin: .4rem 0 0; min-height: 1.4em; }}
 table {{ border-collapse: collapse; }} th, td {{ padding: .1rem .6rem; text-align: left; font-weight: inherit; }}
 </style></head><body>
-<noscript>{fallback}</noscript>
+<noscript><style>#view, #said {{ display: none; }}</style>{fallback}</noscript>
 <div id="view">{controls}</div>
 <p id="said" role="status">{hint}</p>
 <script>
