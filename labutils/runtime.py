@@ -29,10 +29,14 @@ def profile() -> Literal["cpu", "gpu"]:
 
 
 def device() -> torch.device:
-    """Where models run: the CPU in the cpu profile; in the gpu profile CUDA, MPS or the CPU, the first there is."""
+    """Where models run: the CPU in the cpu profile; in the gpu profile CUDA, MPS or the CPU, the first there is.
+
+    Under torchrun each process of a machine gets a CUDA device of its own, by its LOCAL_RANK.
+    """
     if profile() == "gpu":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            local_rank = os.environ.get("LOCAL_RANK")
+            return torch.device("cuda") if local_rank is None else torch.device("cuda", int(local_rank))
         if torch.backends.mps.is_available():
             return torch.device("mps")
     return torch.device("cpu")

@@ -1,5 +1,6 @@
-"""Training: one loop for every model of the course."""
+"""Training: one loop for every model of the course, in one process or in many."""
 
+import atexit
 import math
 import os
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from labutils.runtime import progress
 
@@ -54,32 +56,52 @@ def train(
 
     With a `checkpoint`, the state is written to that file every `checkpoint_every` steps and at the end. If the file
     exists, the run goes on from there; on a CPU it ends in the same weights, bit for bit, as a run without a break.
-    Raises ValueError if the file cannot be read, or was written by a run of another model or other settings, and
-    FloatingPointError if the loss is no longer a number.
+
+    Under `torchrun`, or wherever torch.distributed is initialised, the processes train one model together: each takes
+    an equal share of the rows of every batch (of each of its tensors, along the first axis), and what moves the weights
+    is the mean of the processes' gradients. The losses returned are the means of the processes' losses. Both equal
+    those of one process if every process's loss is a mean over equally many tokens; where shares are padded unequally,
+    a token weighs more in a share that has fewer. The weights start as those of process 0, which alone writes the
+    checkpoint; all processes must see the file.
+
+    Raises ValueError if the checkpoint cannot be read, or was written by a run of another model or other settings; if
+    not all processes see it; or if a batch cannot be shared evenly. Raises FloatingPointError if the loss is no longer
+    a number.
     """
     device = next(model.parameters()).device
+    rank, processes = _join(device)
     settings = {"steps": steps, "lr": lr, "warmup": warmup, "weight_decay": weight_decay, "clip": clip, "seed": seed}
     optimizer = _adamw(model, lr, weight_decay)
     losses: list[float] = []
     if checkpoint is not None and Path(checkpoint).exists():
         losses = _load(Path(checkpoint), model, optimizer, settings)
+    if processes > 1:
+        _agree(model, len(losses), processes)
 
     model.train()
+    remaining = range(len(losses), steps)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for step in progress(range(len(losses), steps), what=what):
+        for step in progress(remaining, what=what) if rank == 0 else remaining:
             torch.manual_seed(seed * 1_000_003 + step)
+            batch = _share(batches(step), rank, processes)
+            if rank > 0:  # all draw the same batch, but not the same noise for their shares of it
+                torch.manual_seed(seed * 1_000_003 + step + rank * 2**40)
             for group in optimizer.param_groups:
                 group["lr"] = lr * cosine_schedule(step, steps=steps, warmup=warmup)
-            value = loss(model, _to_device(batches(step), device))
+            value = loss(model, _to_device(batch, device))
             optimizer.zero_grad()
             value.backward()
+            if processes > 1:
+                value = _average(model, value, processes)
             nn.utils.clip_grad_norm_(model.parameters(), clip)
             optimizer.step()
             losses.append(value.item())
             if not math.isfinite(losses[-1]):
                 raise FloatingPointError(f"The loss is {losses[-1]} at step {step}: try a smaller learning rate.")
-            if checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
+            if rank == 0 and checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
                 _save(Path(checkpoint), model, optimizer, settings, losses)
+    if processes > 1:
+        distributed.barrier()  # until process 0 has written the checkpoint
     model.eval()
     return losses
 
@@ -100,6 +122,63 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
     if isinstance(batch, tuple):
         return tuple(_to_device(part, device) for part in batch)
     return batch
+
+
+# --- several processes, one model: data parallelism
+
+
+def _join(device: torch.device) -> tuple[int, int]:
+    """The number of this process and how many there are: (0, 1) for one that runs alone."""
+    if not distributed.is_available():
+        return 0, 1
+    if not distributed.is_initialized() and distributed.is_torchelastic_launched():  # by torchrun
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(distributed.destroy_process_group)
+    if not distributed.is_initialized():
+        return 0, 1
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # where messages between the processes are kept
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def _agree(model: nn.Module, steps_done: int, processes: int) -> None:
+    """Let all processes start at the same step, and from the weights of process 0."""
+    everywhere: list[Any] = [None] * processes
+    distributed.all_gather_object(everywhere, steps_done)
+    if len(set(everywhere)) > 1:
+        raise ValueError(
+            f"The processes would start at the steps {everywhere}, because they do not see the same checkpoint: "
+            "put it on a disk that all of them share."
+        )
+    for tensor in model.state_dict().values():
+        distributed.broadcast(tensor, src=0)
+
+
+def _share(batch: Batch, rank: int, processes: int) -> Batch:
+    """The rows of a batch that belong to one process."""
+    if isinstance(batch, tuple):
+        return tuple(_share(part, rank, processes) for part in batch)
+    if not isinstance(batch, Tensor):
+        return batch
+    if len(batch) % processes:
+        raise ValueError(f"{processes} processes cannot share {len(batch)} rows evenly: change the size of the batch.")
+    return batch.chunk(processes)[rank]
+
+
+def _average(model: nn.Module, loss: Tensor, processes: int) -> Tensor:
+    """Replace each gradient by its mean over the processes, and return the mean of their losses.
+
+    It does plainly what DistributedDataParallel does, which also sends while the backward pass still computes.
+    """
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    message = torch.cat([parameters_to_vector(gradients), loss.detach().view(1)])
+    distributed.all_reduce(message)
+    message /= processes
+    vector_to_parameters(message[:-1], gradients)
+    return message[-1]
+
+
+# --- checkpoints
 
 
 def _shapes(model: nn.Module) -> dict[str, list[int]]:

@@ -49,6 +49,12 @@ def test_profile_device_and_number_type(machine, pretended, profile, device, dty
     assert (runtime.profile(), runtime.device(), runtime.dtype()) == (profile, torch.device(device), dtype)
 
 
+def test_processes_that_torchrun_starts_take_a_gpu_each(machine, monkeypatch):
+    machine(capability=(9, 0))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert runtime.device() == torch.device("cuda", 1)
+
+
 def test_an_unknown_profile_is_refused(machine):
     machine(profile="big")
     with pytest.raises(ValueError, match="LABUTILS_PROFILE is 'big': set it to 'cpu' or 'gpu'"):

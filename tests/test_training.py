@@ -1,7 +1,12 @@
 import copy
 import math
+import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
+import distributed_job
 import pytest
 import torch
 from torch import nn
@@ -190,3 +195,58 @@ def test_schedule_rises_then_falls_to_zero():
     assert shares[54] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 91)))
     assert 0 < shares[-1] < 1e-3
     assert cosine_schedule(0, steps=1, warmup=0.0) == 1
+
+
+# --- two processes
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory) -> list[dict]:
+    """What two processes saw that trained together, started as a reader starts them."""
+    folder = tmp_path_factory.mktemp("together")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    env = {key: value for key, value in os.environ.items() if not key.startswith("TORCHELASTIC")}
+    job = Path(__file__).with_name("distributed_job.py")
+    done = subprocess.run(
+        [*torchrun, job, folder], env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
+
+
+def test_two_processes_get_the_losses_and_the_weights_of_one(together):
+    model = distributed_job.new_model()
+    losses = train(model, distributed_job.batches, distributed_job.loss, **distributed_job.SETTINGS)
+    for seen in together:
+        assert seen["losses"] == pytest.approx(losses, rel=1e-9)
+        for name, weight in model.state_dict().items():
+            torch.testing.assert_close(seen["weights"][name], weight, rtol=1e-7, atol=1e-9)
+
+
+def test_two_processes_hold_the_same_weights_to_the_last_bit(together):
+    first, second = (seen["weights"] for seen in together)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_two_processes_resume_where_they_were(together):
+    for seen in together:
+        assert seen["resumed_losses"] == seen["losses"]
+        assert all(torch.equal(seen["resumed_weights"][name], weight) for name, weight in seen["weights"].items())
+
+
+def test_each_process_draws_its_own_noise(together):
+    assert together[0]["noise"] != together[1]["noise"]
+
+
+def test_processes_count_alike_however_many_tokens_they_have(together):
+    assert [seen["unequal"] for seen in together] == [3.0, 3.0]  # and not (1 * 2 + 3 * 4) / 4
+
+
+def test_rows_that_cannot_be_shared_are_refused(together):
+    for seen in together:
+        assert seen["odd"] == "2 processes cannot share 11 rows evenly: change the size of the batch."
+
+
+def test_a_checkpoint_that_not_all_processes_see_is_refused(together):
+    for seen in together:
+        assert seen["unseen"].startswith("The processes would start at the steps [20, 0]")
