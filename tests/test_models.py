@@ -10,6 +10,8 @@ from jaxtyping import TypeCheckError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertModel,
     BloomConfig,
@@ -22,10 +24,11 @@ from transformers import (
 from transformers.models.t5.configuration_t5 import T5Config
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from labutils.models import NORMS, POSITIONS, STD, Block, Config, Decoder, Encoder
+from labutils.attention import MultiHeadAttention, causal_mask
+from labutils.models import NORMS, POSITIONS, STD, Block, Config, CrossBlock, Decoder, Encoder, EncoderDecoder
 
 # Every axis has its own size, so that no two can be mistaken for each other.
-BATCH, SEQ, VOCAB_SIZE, D_MODEL, N_HEADS, D_HEAD, N_LAYERS, MAX_LEN = 2, 9, 13, 24, 6, 4, 3, 11
+BATCH, SEQ, SOURCE, VOCAB_SIZE, D_MODEL, N_HEADS, D_HEAD, N_LAYERS, MAX_LEN = 2, 9, 7, 13, 24, 6, 4, 3, 11
 SIZES = {"vocab_size": VOCAB_SIZE, "d_model": D_MODEL, "n_heads": N_HEADS, "n_layers": N_LAYERS, "max_len": MAX_LEN}
 every_position = pytest.mark.parametrize("position", POSITIONS)
 every_norm = pytest.mark.parametrize("norm", NORMS)
@@ -43,7 +46,8 @@ def random_model(build: type, changes: dict):
     model = build(Config(**(SIZES | changes)))
     randomise(model)
     if model.config.position == "sinusoidal":
-        model.embedding.weight.mul_(STD)  # which the model undoes, lest the words drown
+        words = model.encoder.embedding if build is EncoderDecoder else model.embedding
+        words.weight.mul_(STD)  # which the model undoes, lest the words drown
     return model
 
 
@@ -53,6 +57,10 @@ def decoder(**changes) -> Decoder:
 
 def encoder(**changes) -> Encoder:
     return random_model(Encoder, changes)
+
+
+def encoder_decoder(**changes) -> EncoderDecoder:
+    return random_model(EncoderDecoder, changes)
 
 
 def random_tokens(seed: int = 0, batch: int = BATCH, seq: int = SEQ) -> Tensor:
@@ -211,6 +219,46 @@ def as_bert(ours: Encoder) -> BertModel:
     return theirs
 
 
+def as_bart(ours: EncoderDecoder) -> BartForConditionalGeneration:
+    config = BartConfig(
+        vocab_size=VOCAB_SIZE,
+        d_model=D_MODEL,
+        encoder_layers=N_LAYERS,
+        decoder_layers=N_LAYERS,
+        encoder_attention_heads=N_HEADS,
+        decoder_attention_heads=N_HEADS,
+        encoder_ffn_dim=4 * D_MODEL,
+        decoder_ffn_dim=4 * D_MODEL,
+        max_position_embeddings=MAX_LEN,
+        activation_function="gelu_new",  # the tanh approximation; BART's own is exact
+    )
+    theirs = BartForConditionalGeneration(config).double().eval()
+    words = ours.encoder.embedding.weight
+    state = {"final_logits_bias": torch.zeros(1, VOCAB_SIZE), "lm_head.weight": words, "model.shared.weight": words}
+    for half, source in (("model.encoder", ours.encoder), ("model.decoder", ours)):
+        state[f"{half}.embed_tokens.weight"] = words
+        # BART's table begins with two rows that it never uses.
+        state[f"{half}.embed_positions.weight"] = F.pad(source.positions.weight, (0, 0, 2, 0))
+        state |= named({f"{half}.layernorm_embedding": source.embedding_norm})
+        for i, block in enumerate(source.blocks):
+            layer = f"{half}.layers.{i}"
+            parts = {"fc1": block.ffn.expand, "fc2": block.ffn.contract, "final_layer_norm": block.ffn_norm}
+            attentions = {"self_attn": (block.attention, block.attention_norm)}
+            if source is ours:
+                attentions["encoder_attn"] = (block.cross_attention, block.cross_attention_norm)
+            for name, (attention, norm) in attentions.items():
+                parts |= {
+                    f"{name}.q_proj": attention.query,
+                    f"{name}.k_proj": attention.key,
+                    f"{name}.v_proj": attention.value,
+                    f"{name}.out_proj": attention.output,
+                    f"{name}_layer_norm": norm,
+                }
+            state |= named({f"{layer}.{name}": part for name, part in parts.items()})
+    theirs.load_state_dict(state)
+    return theirs
+
+
 @pytest.mark.parametrize(
     ("position", "as_theirs", "atol"),
     # GPT-NeoX computes its angles in float32.
@@ -233,37 +281,67 @@ def test_vectors_equal_bert_with_our_weights(lengths, seed):
     assert_equal(ours.hidden(tokens, visible), expected)
 
 
-@every_norm
-def test_a_layer_equals_torch(norm):
-    ours = Block(D_MODEL, N_HEADS, norm=norm)
-    randomise(ours)
-    theirs = nn.TransformerEncoderLayer(
+@given(lengths=st.lists(st.integers(1, SOURCE), min_size=BATCH, max_size=BATCH), seed=st.integers(0, 1000))
+@settings(max_examples=20)
+def test_logits_equal_bart_with_our_weights(lengths, seed):
+    ours = encoder_decoder(position="learned", norm="post")
+    source, target = random_tokens(seed, seq=SOURCE), random_tokens(seed + 1)
+    visible = torch.arange(SOURCE) < torch.tensor(lengths)[:, None]
+    with torch.no_grad():
+        expected = as_bart(ours)(source, attention_mask=visible.long(), decoder_input_ids=target).logits
+    assert_equal(ours(source, target, visible), expected)
+
+
+def torch_layer(kind: type, ours: Block | CrossBlock, attentions: dict[str, MultiHeadAttention], norms: list[str]):
+    """One of torch's layers with the weights of ours."""
+    theirs = kind(
         D_MODEL,
         N_HEADS,
         dim_feedforward=4 * D_MODEL,
         dropout=0.0,
         activation=partial(F.gelu, approximate="tanh"),
         batch_first=True,
-        norm_first=norm == "pre",
+        norm_first=ours.norm == "pre",
         dtype=torch.float64,
-    )
-    parts = {
-        "self_attn.out_proj": ours.attention.output,
-        "norm1": ours.attention_norm,
-        "norm2": ours.ffn_norm,
-        "linear1": ours.ffn.expand,
-        "linear2": ours.ffn.contract,
-    }
-    joined = (ours.attention.query, ours.attention.key, ours.attention.value)
+    ).requires_grad_(False)
+    parts = {"linear1": ours.ffn.expand, "linear2": ours.ffn.contract}
+    parts |= {f"norm{i}": ours.get_submodule(name) for i, name in enumerate(norms, start=1)}
     state = named(parts)
-    state["self_attn.in_proj_weight"] = torch.cat([part.weight for part in joined])
-    state["self_attn.in_proj_bias"] = torch.cat([part.bias for part in joined])
+    for name, attention in attentions.items():
+        joined = (attention.query, attention.key, attention.value)
+        state |= named({f"{name}.out_proj": attention.output})
+        state[f"{name}.in_proj_weight"] = torch.cat([part.weight for part in joined])
+        state[f"{name}.in_proj_bias"] = torch.cat([part.bias for part in joined])
     theirs.load_state_dict(state)
-    x = torch.randn(BATCH, SEQ, D_MODEL, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    mask = torch.ones(SEQ, SEQ, dtype=torch.bool).tril()
-    with torch.no_grad():
-        expected = theirs(x, src_mask=~mask)
-    assert_equal(ours(x, mask), expected)
+    return theirs
+
+
+def random_vectors(seq: int, seed: int) -> Tensor:
+    return torch.randn(BATCH, seq, D_MODEL, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@every_norm
+def test_a_layer_equals_torch(norm):
+    ours = Block(D_MODEL, N_HEADS, norm=norm)
+    randomise(ours)
+    attentions = {"self_attn": ours.attention}
+    theirs = torch_layer(nn.TransformerEncoderLayer, ours, attentions, ["attention_norm", "ffn_norm"])
+    x, mask = random_vectors(SEQ, seed=1), causal_mask(SEQ)
+    # torch's masks are True where a query may *not* look.
+    assert_equal(ours(x, mask), theirs(x, src_mask=~mask))
+
+
+@every_norm
+def test_a_layer_with_cross_attention_equals_torch(norm):
+    ours = CrossBlock(D_MODEL, N_HEADS, norm=norm)
+    randomise(ours)
+    attentions = {"self_attn": ours.attention, "multihead_attn": ours.cross_attention}
+    norms = ["attention_norm", "cross_attention_norm", "ffn_norm"]
+    theirs = torch_layer(nn.TransformerDecoderLayer, ours, attentions, norms)
+    x, context, mask = random_vectors(SEQ, seed=1), random_vectors(SOURCE, seed=2), causal_mask(SEQ)
+    visible = torch.arange(SOURCE) < torch.tensor([[3], [SOURCE]])
+    expected = theirs(x, context, tgt_mask=~mask, memory_key_padding_mask=~visible)
+    assert_equal(ours(x, context, mask, visible.unsqueeze(1)), expected)
 
 
 @pytest.mark.parametrize("build", [decoder, encoder])
@@ -434,7 +512,40 @@ def test_padding_before_a_text_matters_only_if_positions_are_absolute(position, 
 
 
 # --------------------------------------------------------------------------------------------------------------
-# Both
+# The encoder-decoder
+# --------------------------------------------------------------------------------------------------------------
+
+
+@every_position
+@every_norm
+def test_an_encoder_decoder_sees_all_of_the_source_and_the_past_of_the_target(position, norm):
+    model = encoder_decoder(position=position, norm=norm, n_kv_heads=2)
+    source, target = random_tokens(seq=SOURCE), random_tokens(1)
+    before = model(source, target)
+    for i in range(SEQ):
+        changed = target.clone()
+        changed[:, i] = (changed[:, i] + 1) % VOCAB_SIZE
+        after = model(source, changed)
+        torch.testing.assert_close(after[:, :i], before[:, :i], rtol=0, atol=0)
+        assert (after[:, i:] - before[:, i:]).abs().amax(-1).min() > 1e-9
+    for i in range(SOURCE):
+        changed = source.clone()
+        changed[:, i] = (changed[:, i] + 1) % VOCAB_SIZE
+        assert (model(changed, target) - before).abs().amax(-1).min() > 1e-9
+
+
+@every_position
+@every_norm
+def test_padding_behind_the_source_changes_nothing(position, norm):
+    model = encoder_decoder(position=position, norm=norm)
+    source, target = random_tokens(seq=SOURCE), random_tokens(1)
+    together = model(source, target, torch.arange(SOURCE) < torch.tensor([[4], [SOURCE]]))
+    assert_equal(together[0], model(source[:1, :4], target[:1])[0])
+    assert_equal(together[1], model(source[1:], target[1:])[0])
+
+
+# --------------------------------------------------------------------------------------------------------------
+# All
 # --------------------------------------------------------------------------------------------------------------
 
 
@@ -554,6 +665,9 @@ def test_text_longer_than_the_context_window_is_refused():
             model(random_tokens(seq=12))
         with pytest.raises(ValueError, match=message):
             model.attention_weights(random_tokens(seq=12))
+    for texts in ((12, SEQ), (SOURCE, 12)):
+        with pytest.raises(ValueError, match=message):
+            encoder_decoder()(*(random_tokens(seq=seq) for seq in texts))
     model = decoder()
     cache = model.empty_cache(BATCH)
     model(random_tokens(seq=11), cache)
@@ -584,7 +698,7 @@ def test_unknown_words_in_a_config_are_refused(wrong, message):
     ],
 )
 def test_heads_that_do_not_divide_are_refused(wrong, message):
-    for build in (Decoder, Encoder):
+    for build in (Decoder, Encoder, EncoderDecoder):
         with pytest.raises(ValueError, match=message):
             build(Config(**(SIZES | wrong)))
 
