@@ -212,9 +212,10 @@ for name, n_kv_heads in {"mha": 8, "gqa": 2, "mqa": 1}.items():
 
 # %% [markdown]
 r"""
-Torch's own attention on copied heads knows nothing of groups, so it is the judge. Put `repeat(1, 8 // n_kv_heads, 1, 1)`
-in the place of `repeat_interleave`, and the range refuses: `repeat` copies the heads in turn (head i uses i modulo g),
-`repeat_interleave` makes neighbours share. A program has to use the order with which its weights were trained.
+Torch's own attention on copied heads knows nothing of groups, so it is the judge. Put
+`repeat(1, 8 // n_kv_heads, 1, 1)` in the place of `repeat_interleave`, and the range refuses: `repeat` copies the heads
+in turn (head i uses i modulo g), `repeat_interleave` makes neighbours share. A program has to use the order with which
+its weights were trained.
 
 *Verdict on `mech-mqa-definition`: holds. The sharing is across heads, not across positions.*
 
@@ -373,8 +374,8 @@ ax = plotting.heatmap(
 
 # %% [markdown]
 r"""
-(Layers and heads count from 0.) One head of eight looks at the subject, with all its weight, and ignores the noun beside it. Others spread out, or look
-at the word itself. Layer 0, head 2 looks at the preposition: remember it.
+Layers and heads count from 0. One head of eight looks at the subject, with all its weight, and ignores the noun beside
+the verb. Others spread out, or look at the word itself. Layer 0, head 2 looks at the preposition: remember it.
 
 The same, to turn over by hand. The sentence is "the dogs near the old tree watch a boat"; each word's lines lead to
 the words that it attends to. Turn on other heads, change the layer, and point at *tree*.
