@@ -70,7 +70,8 @@ def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
 
 
 def visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
-    self.body.append(self.starttag(node, "div", CLASS="math"))
+    # The theme gives what bears the second class a tab stop as long as it is wider than the page.
+    self.body.append(self.starttag(node, "div", CLASS="math pst-scrollable-table-container"))
     self.body.append(html_of(node, display=True))
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
