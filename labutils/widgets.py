@@ -380,3 +380,96 @@ def rotary_explorer(
         },
         height=660,
     )
+
+
+# One sentence, and what is done to it before a model is trained on it. tests/test_widgets.py makes the same with
+# labutils.objectives.
+_WORDS = ["the", "dogs", "near", "the", "old", "tree", "watch", "a", "cow", "."]
+_CORRUPTED = ["the", "[mask]", "near", "the", "old", "bell", "watch", "a", "cow", "."]
+_CHOSEN = [place in (1, 2, 5) for place in range(len(_WORDS))]
+_SOURCE = ["the", "dogs", "⟨X⟩", "old", "tree", "⟨Y⟩", "a", "cow", "."]
+_TARGET = ["⟨X⟩", "near", "the", "⟨Y⟩", "watch", "⟨Z⟩"]
+_PROMPT = 6  # words that a prefix decoder is given
+_FAMILIES = {
+    "causal": (
+        "Causal (decoder)",
+        " ".join(_WORDS),
+        "itself and all before it",
+        f"the next word, at all positions but the last: {' '.join(_WORDS[1:])}",
+    ),
+    "full": (
+        "Full (encoder)",
+        " ".join(_CORRUPTED),
+        "all positions",
+        "the true word, at the three chosen positions only: 2 dogs, 3 near, 6 tree",
+    ),
+    "prefix": (
+        "Prefix (decoder)",
+        " ".join(_WORDS),
+        f"the first {_PROMPT} positions, itself and all before it",
+        f"the next word, from position {_PROMPT} on: {' '.join(_WORDS[_PROMPT:])}",
+    ),
+    "encoder-decoder": (
+        "Encoder-decoder",
+        f"encoder: {' '.join(_SOURCE)}; decoder: ⟨start⟩ {' '.join(_TARGET[:-1])}",
+        "in the encoder all of it; in the decoder all of the encoder, itself and all before it",
+        f"the next token of the target, at all positions of the decoder: {' '.join(_TARGET)}",
+    ),
+}
+
+
+def _mask_table() -> str:
+    """What a reader without JavaScript gets: a row a family."""
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("family", "input", "a position sees", "target, and where it counts")
+    )
+    body = "".join(
+        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{html.escape(cell)}</td>" for cell in cells)}</tr>'
+        for name, *cells in _FAMILIES.values()
+    )
+    return (
+        "<p>This figure moves when JavaScript is on. Without it, here is how four families of models are trained on "
+        "one sentence.</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def mask_explorer(*, family: str = "causal", position: int = 5) -> Live:
+    """Buttons for a family of models and a slider for a position, over one sentence as that family is trained on it.
+
+    The figure shows the input, what the position can see, what it has to predict, and whether that counts in the loss:
+    a causal decoder [radford2018improving], an encoder with masked words [devlin2019bert], a decoder that sees its
+    prompt both ways, and an encoder-decoder with dropped spans [raffel2020exploring]. The rows and columns of the
+    encoder-decoder's mask are the encoder's positions and then the decoder's.
+
+    Args:
+        family: the family at first: "causal", "full", "prefix" or "encoder-decoder".
+        position: where the slider starts, from 1 to the number of positions: 10, and 15 for the encoder-decoder.
+
+    Returns:
+        A figure; the last line of a cell shows it.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+    if family not in _FAMILIES:
+        raise ValueError(f"family is {family!r}; give one of {', '.join(_FAMILIES)}.")
+    n_positions = len(_SOURCE) + len(_TARGET) if family == "encoder-decoder" else len(_WORDS)
+    if not 1 <= position <= n_positions:
+        raise ValueError(f"position is {position}; this family has positions from 1 to {n_positions}.")
+    return Live(
+        module="mask_explorer.js",
+        label="Mask explorer: a family of models, a position, and what that position sees and predicts",
+        fallback=_mask_table(),
+        state={
+            "family": family,
+            "position": position,
+            "words": _WORDS,
+            "corrupted": _CORRUPTED,
+            "chosen": _CHOSEN,
+            "source": _SOURCE,
+            "target": _TARGET,
+            "prompt": _PROMPT,
+        },
+        height=645 if family == "encoder-decoder" else 523,
+    )

