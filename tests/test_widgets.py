@@ -518,14 +518,15 @@ def test_the_dropped_spans_are_those_that_corrupt_spans_writes():
     tokens = torch.tensor([vocab.index(word) for word in widgets._WORDS])
     dropped = torch.zeros(len(tokens), dtype=torch.bool)
     dropped[[2, 3, 6]] = True
-    source, target = ([vocab[t] for t in part.tolist()] for part in corrupt_spans(tokens, dropped, sentinels))
+    made = [part.tolist() for part in corrupt_spans(tokens, dropped, sentinels)]
+    assert restore_spans(*made, sentinels) == tokens.tolist()
+    source, target = ([vocab[token] for token in part] for part in made)
     rows = training("encoder-decoder")
     encoder, decoder = ([row for row in rows if row["part"] == part] for part in ("encoder", ""))
     assert column(encoder, "input") == source
     assert column(encoder, "target") == [None] * len(source)
     assert column(decoder, "target") == target
     assert column(decoder, "input") == ["⟨start⟩", *target[:-1]]
-    assert restore_spans(source, target, ["⟨X⟩", "⟨Y⟩", "⟨Z⟩"]) == widgets._WORDS
 
 
 def test_without_javascript_the_mask_figure_is_a_table_of_the_families():
