@@ -430,11 +430,16 @@ def depends(read, inputs: torch.Tensor) -> list[list[bool]]:
     return (derivative.abs().amax(dim=(1, 3)) > 0).tolist()
 
 
-def through(model, inputs: torch.Tensor, tokens: torch.Tensor, hidden) -> torch.Tensor:
-    """What the model makes of `inputs` in the place of its tokens' embeddings."""
-    handle = model.embedding.register_forward_hook(lambda module, arguments, output: inputs.expand_as(output))
+def replaced(look_up: torch.nn.Embedding, vectors: list[torch.Tensor], run) -> torch.Tensor:
+    """What `run()` gives if the embedding returns these vectors, one call after the other."""
+    given = iter(vectors)
+
+    def put(module: torch.nn.Module, arguments: tuple, output: torch.Tensor) -> torch.Tensor:
+        return next(given).expand_as(output)
+
+    handle = look_up.register_forward_hook(put)
     try:
-        return hidden(tokens)[0]
+        return run()[0]
     finally:
         handle.remove()
 
@@ -453,7 +458,7 @@ def config() -> Config:
 def test_the_mask_figure_shows_what_the_models_see(family, kind, config):
     model, rows = kind(config).double(), training(family)
     tokens, inputs = torch.zeros(1, len(rows), dtype=torch.long), torch.randn(len(rows), 16, dtype=torch.float64)
-    assert seen(rows) == depends(lambda x: through(model, x, tokens, model.hidden), inputs)
+    assert seen(rows) == depends(lambda x: replaced(model.embedding, [x], lambda: model.hidden(tokens)), inputs)
     assert {sees for row in rows for sees in row["sees"]} <= {"own", ""}
 
 
@@ -463,18 +468,14 @@ def test_the_mask_figure_shows_what_the_encoder_decoder_sees(config):
     source, target = (torch.zeros(1, length, dtype=torch.long) for length in (n, len(rows) - n))
     inputs = torch.randn(len(rows), 16, dtype=torch.float64)
 
-    def read(x: torch.Tensor) -> torch.Tensor:
-        both = iter((x[:n], x[n:]))  # the encoder looks up its tokens first, then the decoder
-        look_up = model.encoder.embedding
-        handle = look_up.register_forward_hook(lambda module, arguments, output: next(both).expand_as(output))
-        try:
-            return model.hidden(source, target)[0]
-        finally:
-            handle.remove()
+    look_up, encoder = model.encoder.embedding, model.encoder
+
+    def read(x: torch.Tensor) -> torch.Tensor:  # the encoder looks up its tokens first, then the decoder
+        return replaced(look_up, [x[:n], x[n:]], lambda: model.hidden(source, target))
 
     assert seen(rows)[n:] == depends(read, inputs)
-    encoder = depends(lambda x: through(model.encoder, x, source, model.encoder.hidden), inputs[:n])
-    assert seen(rows)[:n] == [[*row, *[False] * (len(rows) - n)] for row in encoder]
+    within = depends(lambda x: replaced(look_up, [x], lambda: encoder.hidden(source)), inputs[:n])
+    assert seen(rows)[:n] == [[*row, *[False] * (len(rows) - n)] for row in within]
     for i, row in enumerate(rows):
         assert {sees for j, sees in enumerate(row["sees"]) if sees and (i < n) == (j < n)} == {"own"}
         assert {sees for j, sees in enumerate(row["sees"]) if sees and (i < n) != (j < n)} <= {"cross"}
@@ -519,7 +520,7 @@ def test_the_dropped_spans_are_those_that_corrupt_spans_writes():
     dropped = torch.zeros(len(tokens), dtype=torch.bool)
     dropped[[2, 3, 6]] = True
     made = [part.tolist() for part in corrupt_spans(tokens, dropped, sentinels)]
-    assert restore_spans(*made, sentinels) == tokens.tolist()
+    assert restore_spans(made[0], made[1], sentinels) == tokens.tolist()
     source, target = ([vocab[token] for token in part] for part in made)
     rows = training("encoder-decoder")
     encoder, decoder = ([row for row in rows if row["part"] == part] for part in ("encoder", ""))
