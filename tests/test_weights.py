@@ -1,12 +1,22 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from labutils.models import Config, Decoder
 from labutils.objectives import causal_loss, kl_to_law
 from labutils.training import train
-from labutils.weights import WORLD_DECODER, about, fingerprint, load_decoder, load_world_decoder, save_decoder
+from labutils.weights import (
+    WORLD_DECODER,
+    WORLD_ENCODER,
+    about,
+    fingerprint,
+    load_model,
+    load_world_decoder,
+    load_world_encoder,
+    save_model,
+)
 from labutils.world import World
 
 VOCAB = ("<bos>", "a", "b")
@@ -51,11 +61,29 @@ def test_what_is_written_beside_the_weights_is_so(world):
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
+def test_the_shipped_encoder_is_within_three_percent_of_the_exact_law_of_masked_words(world):
+    """On documents and a mask of its own; and what is written beside the weights is so."""
+    model, facts = load_world_encoder(), about(WORLD_ENCODER)
+    tokens = world.sample(200, 63, seed=2_000_000).tokens
+    mask = np.random.default_rng(1).random(tokens.shape) < 0.15
+    mask[:, 0] = False
+    law = torch.from_numpy(world.masked_token_law(tokens, mask))
+    mask_token = world.vocab.index("<mask>")
+    with torch.no_grad():
+        logits = model(torch.from_numpy(np.where(mask, mask_token, tokens)))[torch.from_numpy(mask)]
+    share = (kl_to_law(law, logits) / torch.special.entr(law).sum(-1).mean()).item()
+    assert 0 < share <= 0.03
+    assert facts["measured"]["kl_share_of_floor"] == pytest.approx(share, rel=0.1)
+    assert facts["training"]["parameters"] == sum(p.numel() for p in model.parameters())
+    assert facts["vocab_sha256"] == fingerprint(world.vocab)
+    assert not model.training
+
+
 def test_a_decoder_is_loaded_as_it_was_saved(tmp_path):
     path = tmp_path / "small.safetensors"
     model = Decoder(Config(vocab_size=len(VOCAB), d_model=8, n_heads=2, n_layers=1, position="learned"))
-    save_decoder(path, model, VOCAB, {"note": "a test"})
-    loaded = load_decoder(path, VOCAB)
+    save_model(path, model, VOCAB, {"note": "a test"})
+    loaded = load_model(Decoder, path, VOCAB)
     assert loaded.config == model.config
     assert about(path)["note"] == "a test"
     tokens = torch.tensor([[0, 1, 2, 1]])
@@ -66,19 +94,19 @@ def test_a_decoder_is_loaded_as_it_was_saved(tmp_path):
 @pytest.mark.parametrize("vocab", [("<bos>", "b", "a"), ("<bos>", "a"), ("<bos>", "a", "b", "c")])
 def test_another_vocabulary_is_refused(tmp_path, vocab):
     path = tmp_path / "small.safetensors"
-    save_decoder(path, Decoder(Config(vocab_size=len(VOCAB))), VOCAB, {})
+    save_model(path, Decoder(Config(vocab_size=len(VOCAB))), VOCAB, {})
     with pytest.raises(ValueError, match=r"small\.safetensors was trained on another vocabulary"):
-        load_decoder(path, vocab)
+        load_model(Decoder, path, vocab)
 
 
 def test_weights_that_do_not_fit_the_config_are_refused(tmp_path):
     path = tmp_path / "small.safetensors"
-    save_decoder(path, Decoder(Config(vocab_size=len(VOCAB))), VOCAB, {})
+    save_model(path, Decoder(Config(vocab_size=len(VOCAB))), VOCAB, {})
     description = about(path)
     description["config"]["d_model"] = 32
     path.with_suffix(".json").write_text(json.dumps(description), encoding="utf-8")
     with pytest.raises(RuntimeError, match="size mismatch"):
-        load_decoder(path, VOCAB)
+        load_model(Decoder, path, VOCAB)
 
 
 def test_the_labs_recipe_closes_on_the_floor(world):

@@ -14,7 +14,7 @@ from labutils import runtime
 from labutils.models import Config, Decoder
 from labutils.objectives import causal_loss, kl_to_law
 from labutils.training import train
-from labutils.weights import WORLD_DECODER, save_decoder
+from labutils.weights import WORLD_DECODER, save_model
 from labutils.world import World
 
 STEPS, BATCH, LENGTH, LR, WEIGHT_DECAY = 6000, 16, 128, 6e-3, 0.01
@@ -53,7 +53,7 @@ def main(path: Path = WORLD_DECODER) -> None:
     for part in facts.values():
         for name, value in part.items():
             print(f"{name}: {value}")
-    save_decoder(path, model, world.vocab, facts)
+    save_model(path, model, world.vocab, facts)
 
 
 @torch.no_grad()

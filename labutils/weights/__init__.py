@@ -1,17 +1,21 @@
-"""Trained models that come with the package. `tools/train_world_decoder.py` makes them."""
+"""Trained models that come with the package. `tools/train_world_decoder.py` and `train_world_encoder.py` make them."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors.torch import load_file, save
 
-from labutils.models import Config, Decoder
+from labutils.models import Config, Decoder, Encoder
 from labutils.world import World
 
 WORLD_DECODER = Path(__file__).with_name("world_decoder.safetensors")
+WORLD_ENCODER = Path(__file__).with_name("world_encoder.safetensors")
+
+Model = TypeVar("Model", Decoder, Encoder)
 
 
 def load_world_decoder() -> Decoder:
@@ -20,10 +24,19 @@ def load_world_decoder() -> Decoder:
     `about(WORLD_DECODER)` says how it was trained and how good it is. Raises ValueError if the world's words have
     changed since.
     """
-    return load_decoder(WORLD_DECODER, World().vocab)
+    return load_model(Decoder, WORLD_DECODER, World().vocab)
 
 
-def save_decoder(path: Path, model: Decoder, vocab: Sequence[str], facts: Mapping[str, object]) -> None:
+def load_world_encoder() -> Encoder:
+    """An encoder trained on `World()` to fill in masked words, on the CPU and in `eval()` mode.
+
+    `about(WORLD_ENCODER)` says how it was trained and how far it is from the exact law of the masked words. Raises
+    ValueError if the world's words have changed since.
+    """
+    return load_model(Encoder, WORLD_ENCODER, World().vocab)
+
+
+def save_model(path: Path, model: Decoder | Encoder, vocab: Sequence[str], facts: Mapping[str, object]) -> None:
     """Write the weights to `path`, and to the .json beside it the config, a fingerprint of the words, and `facts`."""
     weights = {name: tensor.float().cpu().contiguous() for name, tensor in model.state_dict().items()}
     description = {"config": asdict(model.config), "vocab_sha256": fingerprint(vocab), **facts}
@@ -33,15 +46,15 @@ def save_decoder(path: Path, model: Decoder, vocab: Sequence[str], facts: Mappin
     unfinished.replace(path)
 
 
-def load_decoder(path: Path, vocab: Sequence[str]) -> Decoder:
-    """The decoder that `save_decoder` wrote. Raises ValueError if it was trained on other words than `vocab`."""
+def load_model(kind: type[Model], path: Path, vocab: Sequence[str]) -> Model:
+    """The model that `save_model` wrote. Raises ValueError if it was trained on other words than `vocab`."""
     description = about(path)
     if description["vocab_sha256"] != fingerprint(vocab):
         raise ValueError(
             f"{path.name} was trained on another vocabulary than these {len(vocab)} words: "
-            "its tokens would mean other words. Train it anew with tools/train_world_decoder.py."
+            f"its tokens would mean other words. Train it anew with tools/train_{path.stem}.py."
         )
-    model = Decoder(Config(**description["config"]))
+    model = kind(Config(**description["config"]))
     model.load_state_dict(load_file(path))
     return model.eval()
 
