@@ -73,7 +73,7 @@ def test_the_shipped_encoder_is_within_three_percent_of_the_exact_law_of_masked_
         logits = model(torch.from_numpy(np.where(mask, mask_token, tokens)))[torch.from_numpy(mask)]
     share = (kl_to_law(law, logits) / torch.special.entr(law).sum(-1).mean()).item()
     assert 0 < share <= 0.03
-    assert facts["measured"]["kl_share_of_floor"] == pytest.approx(share, rel=0.1)
+    assert facts["measured"]["kl_share_of_floor"] == pytest.approx(share, rel=0.2)  # two samples of some 2,000 words
     assert facts["training"]["parameters"] == sum(p.numel() for p in model.parameters())
     assert facts["vocab_sha256"] == fingerprint(world.vocab)
     assert not model.training
