@@ -384,11 +384,11 @@ the words that it attends to. Turn on other heads, change the layer, and point a
 # %%
 sentence = "the dogs near the old tree watch a boat"
 words = ["<bos>", *sentence.split()]
+precise = copy.deepcopy(model).cpu().double()  # the views round, and should round alike on every machine
 with torch.no_grad():
-    seen = [layer.cpu() for layer in model.attention_weights(torch.from_numpy(world.prompt(sentence)).to(device()))]
-head_view(
-    seen, words, title="Layer 1, head 2: the last word of a phrase attends to the subject", layer=1, heads=[2], digits=2
-)
+    seen = precise.attention_weights(torch.from_numpy(world.prompt(sentence)))
+title = "Layer 1, head 2: the last word of the phrase attends to the subject"
+head_view(seen, words, title=title, layer=1, heads=[2], digits=2)
 
 # %%
 model_view(seen, words, title="All heads of the world decoder on one sentence", digits=2)
