@@ -318,7 +318,8 @@ looks at four things.
 
 - The **largest weight** of each query. If it is close to 1, the softmax is **saturated**.
 - The **Jacobian** of the softmax, all derivatives of weights with respect to scores: $\partial a_i / \partial s_j =
-  a_i(\delta_{ij} - a_j)$. Its size (root of the sum of squares) says how much the weights still react.
+  a_i(\delta_{ij} - a_j)$. Its size (root of the sum of squares, mean of 500 queries) says how much the weights still
+  react.
 - The **gradient** that reaches the query from a random task behind it: its mean over the queries, and its median, which
   half of the queries do not reach.
 
@@ -337,7 +338,7 @@ def at_the_start(d_k, scale, n_keys=64):
     a = attention_weights(scores)
     (gradient,) = torch.autograd.grad((a @ value * task).sum(), query)  # a task that is linear in the output
     gradient, a, scores = gradient.norm(dim=-1), a.detach(), scores.detach()
-    jacobian = torch.diag_embed(a) - a[:, :, None] * a[:, None]
+    jacobian = torch.diag_embed(a[:500]) - a[:500, :, None] * a[:500, None]
     found = {"variance": scores.var(), "top": a.amax(-1).mean(), "saturated": (a.amax(-1) > 0.99).float().mean()}
     found |= {"jacobian": jacobian.flatten(1).norm(dim=1).mean(), "mean": gradient.mean(), "median": gradient.median()}
     return {name: number.item() for name, number in found.items()}
@@ -415,7 +416,7 @@ This is less simple than "gradients become tiny".
   depends on the number of keys, too: with 16 keys between 8 and 16, with 64 keys only between 64 and 128.
 - The *mean* gradient at a query does not shrink at all. At a width of 1024 it is ten times as large without the scale,
   because an unscaled score moves $\sqrt{d_k}$ times as fast. What collapses is the *median*. Most queries get next to
-  nothing, and a few, undecided between two keys, get very much.
+  nothing, and a few get very much.
 
 So unscaled scores do not silence learning. They make it unfair: a query that starts out sure and wrong is not told so.
 Section 7 shows what comes of that.
@@ -442,12 +443,13 @@ top = attention_weights(scores).amax(-1).mean()
 measure(claim, top, between=(0.3, 0.48), name="gpt2-top", what="mean largest weight, unscaled")
 top = attention_weights(scores / 8).amax(-1).mean()
 measure(claim, top, between=(0.025, 0.04), name="gpt2-top-scaled", what="the same, scaled")
-# sabotage: attn-scaling-sqrt-dk/gpt2-spread: 0.02 * torch.randn => torch.randn
+# sabotage: attn-scaling-sqrt-dk/gpt2-component: 0.02 * torch.randn => torch.randn
 
 # %% [markdown]
 r"""
-No. With small weights the scores are small anyway. Only the product counts, of the width and of how large the numbers
-are. And one can be traded for the other: a model that multiplies its queries by $\sqrt{d_k}$ undoes the scale.
+No. Unscaled it would be sharper from the start, but far from sure. The scores follow from the width *and* from how
+large the numbers are, and one can be traded for the other: a model that multiplies its queries by $\sqrt{d_k}$ undoes
+the scale.
 """
 
 # %%
@@ -541,7 +543,7 @@ r"""
 The **rank** counts the independent directions that a matrix can tell apart. A head of a Transformer is a general score
 made of two thin matrices: cheaper, and of rank at most $d_k$.
 
-*Verdicts. `attn-general-variant`: holds. `attn-general-formula`: holds; Luong's formula has no scale either.
+*Verdicts. `attn-general-variant`: holds. `attn-general-formula`: holds with the caveat that nothing is scaled here.
 `attn-general-key-transform`: holds with the caveat that it transforms the query just as well.*
 
 ## 6. The additive score
@@ -576,7 +578,7 @@ check("additive_scores", additive_scores)
 
 # %% [markdown]
 r"""
-The notes describe this in words, nearly right, and then print $\mathrm{softmax}(W[(Q+K)^\top])V$. The tanh is gone, and
+The notes describe this in words, nearly right, and print $\mathrm{softmax}(W[(Q+K)^\top])V$. The tanh is gone, and
 there is one $W$ where three things are learned.
 
 **Predict.** Leave out the tanh. By how much can the weights of two queries then differ?
@@ -638,8 +640,8 @@ r"""
 vector.*
 
 The words of the notes are better: query and key are added, passed through tanh, then projected to a score. What they
-leave out is that each is projected before. If both go through the *same* matrix, it is tanh of the sum of the two
-vectors, as in the notes' words: a special case.
+leave out is that each is projected before, by a matrix of its own. If both go through the *same* matrix, one may as
+well add first and project then. That is a special case.
 """
 
 # %%
@@ -663,9 +665,10 @@ number.*
 ### More flexible?
 
 The notes say that adding makes the interaction more flexible. Here is a small test: query and key are one bit each, and
-the right key is the one that *differs* from the query. Scores are compared by the weight they give to the right key;
-0.5 is guessing. First the bits are written 0 and 1, then -1 and +1. For the additive score two hidden numbers will do,
-with weights that were found by thought: $\tanh(3s) - \tanh(s/2)/2$ with $s = q + k$ is larger at 1 than at 0 or 2.
+the right key is the one that *differs* from the query. What counts is the weight of the right key, for the query that
+does worse; 0.5 is guessing. First the bits are written 0 and 1, then -1 and +1. For the additive score two hidden
+numbers will do, with weights that were found by thought: $\tanh(3s) - \tanh(s/2)/2$ with $s = q + k$ is larger at 1
+than at 0 or 2.
 
 **Predict.** Which score can do it, in which of the two ways of writing?
 """
@@ -863,17 +866,17 @@ class LookUp(nn.Module):
         super().__init__()
         query, key, value, *matrices = at_random(len(sigma), [(36, d), (36, d), (32, d), (d, 32), *shapes])
         self.query, self.key = (nn.Parameter(sigma[:, None, None] * start) for start in (query, key))
-        self.value = nn.Parameter(value)
-        self.matrices = nn.ParameterList([matrix / math.sqrt(d) for matrix in matrices])
+        self.value, self.matrices = nn.Parameter(value), nn.ParameterList([w / math.sqrt(d) for w in matrices])
         self.score = torch.vmap(score)  # a layer has its own weights
 
     def scores(self, asked, guests):
         every_pair = self.score(self.query, self.key, *self.matrices[1:])  # plurals × singulars
-        return every_pair[:, asked, guests].unsqueeze(2)
+        return every_pair[:, asked, guests]
 
     def forward(self, asked, guests, ordered):
-        output = attention_weights(self.scores(asked, guests)) @ self.value[:, ordered]
-        return (output @ self.matrices[0][:, None]).squeeze(2)
+        one_hot = functional.one_hot(ordered, 32).float()  # guests of one dessert have one value: add their weights
+        weights = torch.einsum("lbg,bgd->lbd", attention_weights(self.scores(asked, guests)), one_hot)
+        return weights @ self.value @ self.matrices[0]
 
 
 # %%
@@ -941,7 +944,7 @@ the best one *before* the training, and sort the questions by that.
 asked, guests, ordered, right = (part.to(device()) for part in orders(10**6, size=1000))
 before = LookUp(dot_scores, 64, one).to(device())
 with torch.no_grad():
-    start = before.scores(asked, guests).squeeze(2)
+    start = before.scores(asked, guests)
     correct = models["dot"](asked, guests, ordered).argmax(-1) == right
 behind = start.amax(-1) - (start * (guests == asked)).sum(-1)
 quarters = behind.flatten().argsort().chunk(4)
@@ -955,7 +958,7 @@ for (name, between), quarter in zip(ranges.items(), quarters, strict=True):
 # %% [markdown]
 r"""
 There it is. Questions whose right key started close behind the best are learned; those whose right key started far
-behind are not. That is what a saturated softmax does: a wrong and sure answer gets no correction.
+behind are not. That is what one expects of a saturated softmax: a wrong and sure answer gets hardly any correction.
 
 Is it just slow? And would another learning rate help?
 """
@@ -970,8 +973,9 @@ for lr, between in {0.003: (0.15, 0.45), 0.03: (0.38, 0.7), 0.1: (0.42, 0.75)}.i
 
 # %% [markdown]
 r"""
-Both help a little and neither is a cure. Now the other suspect, the start. Six spreads, from 0.25 to 16, for the dot
-product and the scaled one. The vectors of the two are drawn so that both begin with *the same scores*.
+Patience and a higher learning rate help a little, and neither is a cure. Now the other suspect, the start. Six spreads,
+from 0.25 to 16, for the dot product and the scaled one. The vectors of the two are drawn so that both begin with *the
+same scores*.
 
 **Predict.** Which of the two does better, from the same start?
 """
@@ -1014,7 +1018,7 @@ measure(
 # %% [markdown]
 r"""
 It does. *To the verdict on `attn-scaling-sqrt-dk` this adds: at σ = 1 and a width of 64 the unscaled scores learn half
-of the task and the scaled one all of it; which of them starts badly is a matter of the initialisation.*
+of the task and the scaled one all of it; whether the start is a bad one is a matter of the initialisation.*
 
 ## 8. Three ways to share out attention
 
@@ -1030,7 +1034,7 @@ rows, table = [], []
 for label in ("scaled", "general, small start", "additive"):
     asked, guests = torch.tensor(questions)[:, None], torch.arange(8).expand(4, -1)
     with torch.no_grad():
-        found = attention_weights(models[label].scores(asked.to(device()), guests.to(device())))[0, :, 0]
+        found = attention_weights(models[label].scores(asked.to(device()), guests.to(device())))[0]
     rows += [f"{names['many'][i]}, {label.split(',')[0]}" for i in questions]
     table += found.tolist()
 print("questions:", ", ".join(names["many"][i] for i in questions))
