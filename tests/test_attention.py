@@ -453,6 +453,23 @@ def test_a_position_that_may_look_nowhere_gets_the_output_bias_only():
     assert (module.weights(x, mask)[0] == 0).all()
 
 
+@pytest.mark.parametrize("n_kv_heads", [None, N_KV_HEADS, 1])
+@pytest.mark.parametrize("crossed", [False, True])
+def test_weights_are_those_that_the_layer_uses(n_kv_heads, crossed):
+    module, x = layer(n_kv_heads), normal(BATCH, QUERIES, D_MODEL)
+    context = normal(BATCH, KEYS, D_MODEL, seed=1) if crossed else None
+    source = x if context is None else context
+    settings = {
+        "mask": random_mask(BATCH, QUERIES, source.shape[1]),
+        "bias": normal(N_HEADS, QUERIES, source.shape[1], seed=2),
+        "rotate": lambda heads: rotary(heads, rotary_angles(torch.arange(heads.shape[2]), D_KEY, dtype=heads.dtype)),
+        "context": context,
+    }
+    value = split_heads(module.value(source), module.n_kv_heads).repeat_interleave(N_HEADS // module.n_kv_heads, 1)
+    weights = module.weights(x, **settings)
+    assert_equal(module.output(merge_heads(weights @ value)), module(x, **settings))
+
+
 @pytest.mark.parametrize("n_kv_heads", [1, N_KV_HEADS])
 def test_grouped_heads_are_heads_with_repeated_weights(n_kv_heads):
     grouped, full = layer(n_kv_heads), layer()
