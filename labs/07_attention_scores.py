@@ -136,7 +136,7 @@ in a triangle tells the weights of its corners, so the outputs alone must give t
 """
 
 # %%
-# alt: The values are the corners of a triangle. The three outputs lie inside it, all nearer to the corner of dogs.
+# alt: The values are the corners of a triangle. The three outputs lie inside it, that of sleep nearest to that of dogs.
 claim = "attn-calculation"
 corners = torch.cat((V, torch.ones(3, 1, dtype=torch.float64)), dim=1)
 places = torch.cat((outputs, torch.ones(3, 1, dtype=torch.float64)), dim=1)
@@ -981,7 +981,7 @@ same scores*.
 """
 
 # %%
-# alt: Share of right answers against the spread at the start. Both lines are 1 up to a spread of 1, then fall together.
+# alt: Share of right answers against the spread at the start. Both lines are near 1 up to a spread of 1 and fall then.
 spreads = torch.tensor([0.25, 1.0, 2.0, 4.0, 8.0, 16.0])
 sigma = spreads.repeat_interleave(layers).sqrt()
 curves = {
@@ -999,9 +999,10 @@ ax = plotting.curves(spreads.tolist(), curves, xlabel="spread of the scores at t
 
 # %% [markdown]
 r"""
-The same start leads to nearly the same end, and where they differ the dot product *without* scale is ahead (why, we did
-not measure). So the division has no merit of its own. Its merit is that σ = 1 gives a spread of 1 at every width, with
-nothing to tune. With small vectors the plain dot product needs no help. Does that go for the general score, too?
+From the same scores both fall once the spread passes 1, and the dot product *without* scale is ahead all the way (why,
+we did not measure). So the division has no merit of its own. Its merit is that σ = 1 gives a spread of 1 at every
+width, with nothing to tune. With small vectors the plain dot product needs no help. Does that go for the general score,
+too?
 """
 
 # %%
@@ -1017,8 +1018,8 @@ measure(
 
 # %% [markdown]
 r"""
-It does. *To the verdict on `attn-scaling-sqrt-dk` this adds: at σ = 1 and a width of 64 the unscaled scores learn half
-of the task and the scaled one all of it; whether the start is a bad one is a matter of the initialisation.*
+It does. *To the verdict on `attn-scaling-sqrt-dk` this adds: at σ = 1 and a width of 64 the unscaled scores learn about
+half of the task and the scaled one all of it; whether the start is a bad one is a matter of the initialisation.*
 
 ## 8. Three ways to share out attention
 
@@ -1140,7 +1141,7 @@ teacher that tells it whom to look at.
 
 ## Where to go next
 
-[Lab 08](08_heads_and_cache.ipynb) gives a layer several heads and looks into a trained model. The chapter on
+Lab 08 gives a layer several heads and looks into a trained model. The chapter on
 [attention](../chapters/03_attention.md) tells the whole story. Change a number here, the width in section 7, say, and
 see which range refuses.
 """
