@@ -26,8 +26,8 @@ def _readable(generator: torch.Generator, *shape: int) -> Tensor:
 
 def _sinusoidal_inputs(generator: torch.Generator, case: int) -> dict:
     n_positions, d_model = ((2, 4), (1, 6), (3, 2), (5, 4), (7, 6), (13, 8), (29, 16))[case]
-    base = 10_000.0 - 10 * case if case > 4 else _uniform(generator, 20, 400)
-    return {"n_positions": n_positions, "d_model": d_model, "base": base + _uniform(generator, 0, 9)}
+    base = 10_000.0 - 10 * case if case > 4 else _uniform(generator, 20.0, 400.0)
+    return {"n_positions": n_positions, "d_model": d_model, "base": base + _uniform(generator, 0.0, 9.0)}
 
 
 def _sinusoidal(n_positions: int, d_model: int, base: float) -> Tensor:
@@ -301,7 +301,7 @@ def _rotate_inputs(generator: torch.Generator, case: int) -> dict:
     shapes = ((2, 2), (1, 4), (3, 4), (4, 6), (2, 5, 4), (3, 2, 7, 8), (2, 19, 6))
     x = _readable(generator, *shapes[case]) if case < 3 else _normal(generator, *shapes[case])
     x = x.double() if case in (3, 5) else x
-    return {"x": x, "base": _uniform(generator, 20, 400) if case < 5 else 10_000.0}
+    return {"x": x, "base": _uniform(generator, 20.0, 400.0) if case < 5 else 10_000.0}
 
 
 def _angles(x: Tensor, base: float, first: int = 0, power: float = 1.0) -> Tensor:
@@ -579,7 +579,7 @@ PRE_NORM_BLOCK = Exercise(
         Mutant(
             name="adds the first input",
             function=_adds_the_first_input,
-            message="Your second sum adds the block's input, which loses attention's sum; add what came out of the first.",
+            message="Your second sum adds the block's input, which loses attention's sum; add the first step's output.",
         ),
         Mutant(
             name="parts in parallel",

@@ -1,6 +1,7 @@
 """Right answers of other kinds to the exercises of lab 09."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -124,7 +125,7 @@ class _Part(nn.Module):
 
 
 def block_of_the_library(x, attention, ffn, attention_norm, ffn_norm):
-    block = Block(2, 1)
+    block: Any = Block(2, 1)
     block.attention, block.ffn = _Part(attention), _Part(ffn)
     block.attention_norm, block.ffn_norm = _Part(attention_norm), _Part(ffn_norm)
     return block(x if x.ndim == 3 else x.reshape(-1, *x.shape[-2:])).reshape(x.shape)
