@@ -120,7 +120,7 @@ class Crawl:
 
 
 def crawl(documents: Sequence[str], test_items: Sequence[str], n: int, seed: int = 0) -> Crawl:
-    """Make n pages of clean documents by spoiling most of them; the kind of each page is drawn in the shares of KINDS.
+    """Make n pages of clean documents by spoiling most of them; kinds are drawn in the shares of KINDS, after a good one.
 
     A document is a row of words in which " . " ends a sentence; it becomes a page of one line a sentence, with
     furniture above and below. `test_items` are documents of a test, some of which leak into the crawl.
@@ -135,11 +135,11 @@ def crawl(documents: Sequence[str], test_items: Sequence[str], n: int, seed: int
         raise ValueError(f"A crawl of {n} pages needs {n} documents and at least one test item.")
     rng = random.Random(seed)
     lexicon = [word for document in documents[:500] for word in document.split()]  # as frequent as in the language
-    kinds = rng.choices(list(KINDS), list(KINDS.values()), k=n)
+    kinds = ["good", *rng.choices(list(KINDS), list(KINDS.values()), k=n - 1)]  # so that there is something to copy
     pages, originals = [], []
     for kind, document in zip(kinds, documents, strict=False):
         words = document.split()
-        if kind == "good" or not originals:
+        if kind == "good":
             originals.append(words)
         pages.append(_page(_spoiled(kind, words, originals, test_items, lexicon, rng), rng))
     return Crawl(tuple(pages), tuple(kinds))
