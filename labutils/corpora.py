@@ -120,14 +120,14 @@ class Crawl:
 
 
 def crawl(documents: Sequence[str], test_items: Sequence[str], n: int, seed: int = 0) -> Crawl:
-    """Make n pages of clean documents by spoiling most of them; kinds are drawn in the shares of KINDS, after a good one.
+    """Make n pages of clean documents by spoiling most of them. Their kinds are drawn in the shares of KINDS.
 
     A document is a row of words in which " . " ends a sentence; it becomes a page of one line a sentence, with
     furniture above and below. `test_items` are documents of a test, some of which leak into the crawl.
 
-    good: as it is. copy: an earlier good page, with up to two words changed. leaked: an item of the test. foreign: the
-    same language in other letters. menu: furniture alone. boilerplate: one sentence again and again. salad: the words
-    shuffled. noise: a quarter of the words replaced. careless: five words replaced.
+    good: as it is; the first page is one. copy: an earlier good page with up to two words changed. leaked: an item of
+    the test. foreign: the same language in other letters. menu: furniture alone. boilerplate: one sentence again and
+    again. salad: the words shuffled. noise: a quarter of the words replaced. careless: five words replaced.
 
     Raises ValueError if there are fewer than n documents, or none to leak.
     """
