@@ -26,6 +26,7 @@ from transformers.models.t5.modeling_t5 import T5Attention
 
 from labutils.attention import MultiHeadAttention, causal_mask
 from labutils.models import NORMS, POSITIONS, STD, Block, Config, CrossBlock, Decoder, Encoder, EncoderDecoder
+from labutils.positions import rotary, rotary_angles
 
 # Every axis has its own size, so that no two can be mistaken for each other.
 BATCH, SEQ, SOURCE, VOCAB_SIZE, D_MODEL, N_HEADS, D_HEAD, N_LAYERS, MAX_LEN = 2, 9, 7, 13, 24, 6, 4, 3, 11
@@ -644,6 +645,14 @@ def test_half_precision_is_kept_and_close(build, position, dtype):
     logits = model.to(dtype)(random_tokens())
     assert logits.dtype == dtype
     torch.testing.assert_close(logits.float(), expected, rtol=0, atol=0.02)
+
+
+def test_half_precision_turns_distant_neighbours_by_different_angles():
+    positions = torch.arange(3000, 3000 + SEQ)
+    rotate = Decoder(Config(**SIZES)).positions.rotation(positions, torch.bfloat16)
+    ones = torch.ones(BATCH, N_HEADS, SEQ, D_HEAD)
+    expected = rotary(ones, rotary_angles(positions, D_HEAD))
+    torch.testing.assert_close(rotate(ones.bfloat16()).float(), expected, rtol=0, atol=0.01)
 
 
 @every_position
