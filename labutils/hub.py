@@ -28,6 +28,13 @@ MODELS = {
         parameters=124.4,
         job="decoder",
     ),
+    "bert": Source(
+        id="google-bert/bert-base-uncased",
+        revision="86b5e0934494bd15c9632b12f734a8a67f723594",
+        licence="Apache-2.0",
+        parameters=109.5,
+        job="encoder",
+    ),
 }
 
 
@@ -38,7 +45,8 @@ class Unavailable(OSError):
 def load(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
     """Load the model of that name in MODELS, in eval mode, and its tokenizer; fetch them the first time.
 
-    Attention is computed by the plain ("eager") code path, the only one that can also return its weights.
+    An encoder comes with the output layer that fills its masks. Attention is computed by the plain ("eager") code path,
+    the only one that can also return its weights.
 
     Raises:
         KeyError: if MODELS has no such name.
@@ -46,15 +54,15 @@ def load(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = 
     """
     if name not in MODELS:
         raise KeyError(f"The course has no model {name!r}. It has: {', '.join(MODELS)}.")
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # seconds to import, so only when it is needed
+    # Seconds to import, so only when it is needed.
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
     source = MODELS[name]
+    kind = AutoModelForMaskedLM if source.job == "encoder" else AutoModelForCausalLM
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.id, revision=source.revision)
         # The default dtype is the checkpoint's own since transformers 5, so it is always named.
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source.id, revision=source.revision, dtype=dtype, attn_implementation="eager"
-        )
+        model: Any = kind.from_pretrained(source.id, revision=source.revision, dtype=dtype, attn_implementation="eager")
     except OSError as error:
         raise Unavailable(
             f"{source.id} ({source.parameters:g} million parameters) is not on this machine and the model hub cannot "

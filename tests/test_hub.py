@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from labutils import hub
 from labutils.sampling import HuggingFaceModel, generate
@@ -47,6 +47,20 @@ def test_the_courses_own_loop_runs_on_it(stand_in):
         torch.tensor([[1, 2]]), max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0
     )
     assert torch.equal(ours.tokens, theirs)
+
+
+def test_an_encoder_comes_with_its_masked_language_model(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    saved = BertForMaskedLM(
+        BertConfig(vocab_size=11, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=16)
+    )
+    saved.save_pretrained(tmp_path)
+    words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(11)}, unk_token="w0"))
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0").save_pretrained(tmp_path)
+    monkeypatch.setitem(hub.MODELS, "bert", replace(hub.MODELS["bert"], id=str(tmp_path)))
+    model, _ = hub.load("bert")
+    tokens = torch.tensor([[1, 2, 3, 4]])
+    torch.testing.assert_close(model(tokens).logits, saved.eval()(tokens).logits)
 
 
 def test_without_network_one_sentence_says_what_is_missing(monkeypatch, tmp_path):
