@@ -423,7 +423,7 @@ law is known, and so is the loss to it: the **KL divergence**, in nats per token
 
 # %%
 world, LENGTH, STEPS = World(), 16, {"cpu": 200, "gpu": 2000}[profile()]
-batches = torch.from_numpy(world.sample(32 * STEPS, LENGTH - 1, seed=1).tokens).split(32)
+batches = torch.from_numpy(world.sample(24 * STEPS, LENGTH - 1, seed=1).tokens).split(24)
 long = world.sample(100, 127, seed=2).tokens
 law, long = torch.from_numpy(world.next_token_law(long)), torch.from_numpy(long)
 RANGES = {"1-16": (0, 16), "17-32": (16, 32), "33-64": (32, 64), "65-128": (64, 128)}
@@ -464,18 +464,22 @@ def measure_losses(claim, position, **between):
 
 
 # %%
-measure_losses("pos-absolute", "learned", near=(0, 0.8), far=(0.7, 4))
+measure_losses("pos-absolute", "learned", near=(0, 0.8), far=(0.65, 4))
 measure_losses("pos-absolute", "sinusoidal", near=(0, 0.8), far=(0.3, 2))
-measure_losses("pos-relative-txl", "relative", near=(0, 0.6), far=(0.1, 1.5))
-measure_losses("pos-rotary", "rope", near=(0, 0.6), far=(0.1, 3))
-measure_losses("pos-encode-in-embedding", "alibi", near=(0, 0.6), far=(0.05, 0.65))
-measure_losses("prob-order", "none", near=(0, 0.6), far=(0.1, 2))
-growth = {position: loss["65-128"] - loss["1-16"] for position, loss in losses.items()}
+measure_losses("pos-relative-txl", "relative", near=(0, 0.65), far=(0.1, 1.5))
+measure_losses("pos-rotary", "rope", near=(0, 0.65), far=(0.1, 3))
+measure_losses("pos-encode-in-embedding", "alibi", near=(0, 0.65), far=(0.05, 0.75))
+measure_losses("prob-order", "none", near=(0, 0.65), far=(0.1, 2))
+
+# %%
 claim = "pos-encode-in-embedding"
-measure(claim, growth["learned"], between=(0.4, 4), name="growth-learned", what="loss added far out, learned")
-measure(claim, growth["rope"], between=(0.3, 3), name="growth-rope", what="loss added far out, rotary")
-measure(claim, growth["alibi"], between=(0, 0.3), name="growth-alibi", what="loss added far out, ALiBi")
-# sabotage: pos-encode-in-embedding/growth-alibi: growth["alibi"] => growth["learned"]
+for position, just, far in (("learned", (0.2, 3), None), ("rope", (0, 0.35), (0.3, 3)), ("alibi", (0, 0.25), (0, 0.3))):
+    jump, growth = (losses[position][name] - losses[position]["1-16"] for name in ("17-32", "65-128"))
+    measure(claim, jump, between=just, name=f"jump-{position}", what=f"loss added at 17-32, {position}", unit="nats")
+    if far:
+        what = f"loss added at 65-128, {position}"
+        measure(claim, growth, between=far, name=f"growth-{position}", what=what, unit="nats")
+# sabotage: pos-encode-in-embedding/growth-alibi: losses[position][name] => losses["rope"][name]
 
 # %%
 # alt: Loss by range of positions. All start between 0.3 and 0.7 within the trained length. Beyond it learned positions
@@ -537,7 +541,7 @@ for (scale, tuned), loss in scaled.items():
         what = f"loss at {part}, positions / {scale:.0f}{', 40 more steps' if tuned else ''}"
         measure(claim, loss[part], between=between, name=name, what=what, unit="nats")
 harm = scaled[4.0, ()]["1-16"] - scaled[1.0, ()]["1-16"]
-measure(claim, harm, between=(0.1, 2), name="harm", what="added at 1-16 by interpolation alone", unit="nats")
+measure(claim, harm, between=(0.05, 2), name="harm", what="added at 1-16 by interpolation alone", unit="nats")
 behind = scaled[4.0, longer]["33-64"] - scaled[1.0, longer]["33-64"]
 what = "loss there with interpolation minus without, after 40 steps each"
 measure(claim, behind, between=(-0.05, 0.5), name="behind", what=what, unit="nats")
@@ -886,10 +890,14 @@ def gradient_norms(model):
 
 
 def deep_run(warmup=0.0, **parts):
-    """First layer's gradient over the last's at the start, and the loss on new questions after 100 steps."""
+    """First layer's gradient over the last's at the start, and the loss (at most 10) after 100 steps."""
     model = deep_model(**parts)
     norms = gradient_norms(model)
-    return norms[0] / norms[-1], learn_order(model, 100, rows=32, lr=3e-3, warmup=warmup)[1]
+    try:
+        loss = learn_order(model, 100, rows=32, lr=3e-3, warmup=warmup)[1]
+    except FloatingPointError:  # no longer a number
+        loss = 10.0
+    return norms[0] / norms[-1], min(loss, 10.0)
 
 
 # %%
@@ -898,7 +906,7 @@ deep = {
     "full": (deep_run(), (0.1, 20), (0, 0.2)),
     "no-residual": (deep_run(residual=False), (0.05, 20), (0.6, 2)),
     "no-norm": (deep_run(norm="none"), (50, 1e5), (0.3, 10)),
-    "neither": (deep_run(residual=False, norm="none"), (0.05, 100), (0.1, 10)),
+    "neither": (deep_run(residual=False, norm="none"), (0.05, 100), (0.3, 10)),
 }
 for name, ((ratio, loss), ratio_range, loss_range) in deep.items():
     words = name.replace("-", " ")
@@ -908,12 +916,12 @@ for name, ((ratio, loss), ratio_range, loss_range) in deep.items():
 
 # %% [markdown]
 r"""
-The whole model learns the task. Each of the others stays at guessing, 0.693, and for different reasons. Without norms
-the gradient grows on its way back, by a factor of hundreds. Without residual connections the gradients are about equal
-in all layers, neither vanished nor exploded, and still nothing is learned.
+The whole model learns the task, and no other does. Without norms the gradient grows on its way back, by a factor of
+hundreds or more. Without residual connections it is of about the same size in all layers, neither vanished nor
+exploded, and still nothing is learned. (A loss of 10 would mean that the training ended in numbers too large to hold.)
 
-How bad each loss is depends on the start, so the start is named above, and a little on luck: change the seed in
-`deep_model`, and now and then the model with *neither* learns something after all.
+How bad each loss is depends on the start, so the start is named above, and on luck: change the seed in `deep_model`,
+and now and then the model with *neither* learns something after all.
 
 ## 10. Normalisation
 
@@ -1075,16 +1083,12 @@ for name, (x, between) in {"centred": (centred, (0, 1e-12)), "shifted": (sentenc
     difference = (F.rms_norm(x, (32,), eps=1e-5) - F.layer_norm(x, (32,), eps=1e-5)).abs().max()
     what = f"RMSNorm minus LayerNorm, {'mean 0' if name == 'centred' else 'mean about 1'}"
     measure(claim, difference, between=between, name=name, what=what, digits=1)
-rms = deep_model()
-for block in rms.blocks:
-    block.attention_norm, block.ffn_norm = nn.RMSNorm(24), nn.RMSNorm(24)
-_, loss = learn_order(rms.to(device()), 100, rows=32, lr=3e-3, warmup=0.0)
-measure(claim, loss, between=(0, 0.3), name="loss-rms", what="loss of 12 layers with RMSNorm", unit="nats")
+# sabotage: since-prenorm-rmsnorm/centred: (centred, (0 => (sentence, (0
 
 # %% [markdown]
 r"""
-On vectors whose mean is 0 the two are the same function, and the deep model trains with either. The paper reports 7% to
-64% less time; that depends on the program and the machine, and is not measured here.
+On vectors whose mean is 0 the two are the same function. The paper reports 7% to 64% less time; that depends on the
+program and the machine, and is not measured here.
 
 *Verdict on `since-prenorm-rmsnorm`: missing from the notes, and the standard today.*
 
@@ -1138,14 +1142,15 @@ measure(claim, share, between=(0.25, 0.25), name="active", what="share of the ex
 loads = {}
 
 # %%
-for name, balance, ratio in (("free", 0.0, (3, 1e4)), ("balanced", 0.1, (1, 3))):
+for name, balance, between in (("free", 0.0, (3, 7.1)), ("balanced", 0.1, (7.2, 8))):
     loss, loads[name] = with_experts(balance)
     busiest, idlest = loads[name][0], loads[name][-1]
     measure(claim, busiest, between=(0.125, 0.5), name=f"busiest-{name}", what=f"share of the busiest expert, {name}")
     measure(claim, idlest, between=(0, 0.125), name=f"idlest-{name}", what=f"share of the idlest, {name}")
-    measure(claim, busiest / idlest, between=ratio, name=f"ratio-{name}", what=f"busiest over idlest, {name}")
+    as_many = 1 / sum(share**2 for share in loads[name])
+    measure(claim, as_many, between=between, name=f"as-many-{name}", what=f"as even as so many equal experts, {name}")
     measure(claim, loss, between=(0, 1), name=f"loss-{name}", what=f"loss at 1-16, {name}", unit="nats")
-# sabotage: since-moe/ratio-balanced: ("balanced", 0.1, => ("balanced", 0.0,
+# sabotage: since-moe/as-many-balanced: ("balanced", 0.1, => ("balanced", 0.0,
 
 # %%
 # alt: Share of each expert, busiest first. Without a balancing loss they fall from a fifth to a twentieth or less;
@@ -1154,7 +1159,8 @@ ax = plotting.bars(loads, [f"expert {i}" for i in range(1, 9)], unit="share of t
 
 # %% [markdown]
 r"""
-Left alone, the router has favourites. A **balancing loss** that is smallest when all are equally busy evens that out,
+Left alone, the router has favourites. (The measure of evenness is $1/\sum p_i^2$: eight equal shares give 8, one expert
+alone gives 1.) A **balancing loss** that is smallest when all are equally busy evens that out,
 at hardly any cost in the loss. On many machines, with an expert on each, the busiest decides how long all wait. (This
 small program runs all experts on all words and so saves no time; a real one gathers each expert's words first.)
 
