@@ -127,6 +127,9 @@ def chain_rule_error(joint):
     return max(abs(p - joint[triple]) for p, triple in zip(product_of_three, TRIPLES, strict=True))
 
 
+# sabotage: dec-ar-assumes-continuity/dependent: joint[a, b, c] / p_ab[a, b] => joint.sum(0)[b, c] / p_ab.sum(0)[b]
+
+
 # %%
 claim = "dec-ar-assumes-continuity"
 rng = np.random.default_rng(0)
@@ -134,7 +137,6 @@ any_joint = rng.random((2, 2, 2))
 coins = np.einsum("a,b,c->abc", *rng.dirichlet([1, 1], size=3))
 for name, joint in {"dependent": any_joint / any_joint.sum(), "independent": coins}.items():
     measure(claim, chain_rule_error(joint), between=(0, 1e-15), name=name, what=f"chain rule, {name} coins: error")
-# sabotage: dec-ar-assumes-continuity/dependent: any_joint / any_joint.sum() => any_joint
 
 # %% [markdown]
 r"""
@@ -341,7 +343,7 @@ change = (cached - laws[:, -1]).abs().max()
 measure(claim, change, between=(0, 1e-4), name="cached", what="the whole model, one new word, cached: change", digits=1)
 distance = (unmasked_laws - laws).abs().sum(-1).mean(0) / 2
 measure(claim, distance[-1], between=(0, 0.03), name="last", what="no mask at all: total variation at the last place")
-measure(claim, distance[:-1].mean(), between=(0.1, 0.9), name="others", what="and at the other places, on average")
+measure(claim, distance[:-1].mean(), between=(0.05, 0.3), name="others", what="and at the other places, on average")
 
 # %% [markdown]
 r"""
@@ -475,7 +477,7 @@ model = Decoder(Config(vocab_size=world.vocab_size, n_layers=1)).to(device())
 start = time.perf_counter()
 losses = train(model, batches, next_token_loss, steps=STEPS, lr=1e-2)
 training_seconds = time.perf_counter() - start
-# sabotage: pretrain-statistical-representation/above-floor: lr=1e-2 => lr=1e-4
+# sabotage: pretrain-statistical-representation: lr=1e-2 => lr=1e-4
 
 # %%
 # alt: The loss against the step: a steep fall through the unigram and the bigram line, then slowly towards the floor.
@@ -567,10 +569,10 @@ yet, or later?
 """
 
 # %%
-# alt: The divergence from the truth by place in the text: near 0 at the first word, then a rise to a plateau.
+# alt: The divergence from the truth by place in the text: near 0 at the first token, then a rise to a plateau.
 claim = "pretrain-statistical-representation"
 by_place = gaps.mean(0)
-ax = plotting.curves(list(range(1, LENGTH + 1)), {"KL": by_place.tolist()}, xlabel="words read", ylabel="KL in nats")
+ax = plotting.curves(list(range(1, LENGTH + 1)), {"KL": by_place.tolist()}, xlabel="tokens read", ylabel="KL in nats")
 for name, (first, last, between) in {
     "start": (0, 2, (0, 0.03)),
     "early": (8, 24, (0.02, 0.08)),
@@ -581,8 +583,8 @@ for name, (first, last, between) in {
 
 # %% [markdown]
 r"""
-Nearly perfect on the first words, whose few possible pasts come again and again in training. Then the divergence rises
-to a plateau and stays there to the end.
+Nearly perfect on the first words, whose few possible pasts come again and again in training. Then the divergence rises,
+and stays up to the end.
 
 Now look at single laws. Between a subject and its verb can stand another noun.
 
@@ -638,7 +640,7 @@ neighbours = torch.from_numpy(world.bigram(LENGTH).law)
 laws = [neighbours[world.encode(prefix)[-1]] for prefix in subjects.values()]
 change = (laws[0] - laws[1]).abs().max()
 measure(claim, change, between=(0, 0), name="bigram", what="largest change in the bigram's law")
-# sabotage: objectives-autoregressive/dogs: model_law(model, prefix) => model_law(model, "the " + prefix.split()[-1])
+# sabotage: objectives-autoregressive: model_law(model, prefix) => model_law(model, "the " + prefix.split()[-1])
 
 # %% [markdown]
 r"""
@@ -706,7 +708,7 @@ with torch.no_grad():
 lowest, _ = world.entropy_rate(31)
 measure(claim, loss, between=(0, 0.5), name="loss", what="loss without the mask", unit="nats")
 measure(claim, lowest, between=(1.94, 1.95), name="floor", what="floor for texts of this length", unit="nats")
-measure(claim, answer_gone, between=(3, 40), name="no-answer", what="loss where no later word is given", unit="nats")
+measure(claim, answer_gone, between=(6, 40), name="no-answer", what="loss where no later word is given", unit="nats")
 generator = torch.Generator(device()).manual_seed(3)
 for name, (writer, between) in {"masked": (model, (0, 4)), "unmasked": (cheat, (20, 90))}.items():
     made = sampling.generate(writer, short[:100, :4], max_new_tokens=24, generator=generator).tokens.cpu().numpy()
@@ -716,7 +718,7 @@ for name, (writer, between) in {"masked": (model, (0, 4)), "unmasked": (cheat, (
 # %% [markdown]
 r"""
 A loss below the floor is impossible for a forecaster, so it is proof of a leak. The model has learned to copy the next
-word from the next place. Where there is no next place, at the end of a prompt, it is worse than a unigram.
+word from the next place. Where there is no next place, at the end of a prompt, it is worse than even guesses.
 
 Remember the first number when a loss of your own looks too good.
 
@@ -1004,7 +1006,7 @@ with FlopCounterMode(display=False) as counter:
     next_token_loss(model, batches(0).to(device())).backward()
 counted = counter.get_total_flops() * STEPS
 measure(claim, counted / rule, between=(1.05, 1.2), name="counted", what="operations counted in a step, over 6ND")
-# sabotage: pretrain-compute-gpus/counted: rule = 6 => rule = 2
+# sabotage: pretrain-compute-gpus/ours: rule = 6 => rule = 2
 
 # %%
 square = torch.randn(1024, 1024, device=device())
@@ -1016,11 +1018,11 @@ gpt3 = 6 * 175e9 * 300e9
 measure(
     claim, gpt3, between=(3.15e23, 3.15e23), name="gpt3", what="6ND of GPT-3, 175 billion weights, 300 billion tokens"
 )
-here = gpt3 / rate / year
-measure(claim, here, between=(1, 1e8), name="gpt3-here", what="GPT-3 at our training's speed", unit="years", digits=1)
+here, what = gpt3 / rate / year / 1e6, "GPT-3 at our training's speed"
+measure(claim, here, between=(1e-6, 100), name="gpt3-here", what=what, unit="million years", digits=1)
 
 # %%
-for name, (peak, years, ms) in {"T4": (65e12, 383.9, 9.81), "H100": (989e12, 25.2, 0.645)}.items():
+for name, (peak, years, ms) in {"T4": (65e12, 383.9, 9.81), "H100": (989e12, 25.23, 0.645)}.items():
     speed, slug = 0.4 * peak, name.lower()
     theirs, ours = gpt3 / speed / year, 1000 * rule / speed
     around = (round(0.999 * years, 3), round(1.001 * years, 3))
