@@ -254,13 +254,13 @@ right = (noisy == tokens) & (tokens != BOS)
 measure(claim, shown[wrong].mean(), between=(0, 0.08), name="random-kept", what="belief in a random word that is shown")
 measure(claim, true[wrong].mean(), between=(0.4, 0.6), name="random-true", what="in the word that it replaced")
 measure(claim, shown[right].mean(), between=(0.88, 0.98), name="right-kept", what="in a word that is right")
-# sabotage: enc-denoising-analogy/random-true: (tokens, noisy)) => (noisy, tokens))
+# sabotage: enc-denoising-analogy/random-kept: (tokens, noisy)) => (noisy, tokens))
 
 # %% [markdown]
 r"""
-The encoder distrusts a random word as if it were a mask: it finds the true one about as often. *Verdict on
-`enc-denoising-analogy`: holds, as an analogy, and for the random words literally.* (Why they and the kept words are
-there, section 4 asks.)
+The encoder distrusts a random word nearly as if it were a mask, and believes in the word that it replaced. *Verdict on
+`enc-denoising-analogy`: holds with a caveat: an analogy for the masks, and literal for the random words.* (Why they and
+the kept words are there, section 4 asks.)
 
 That it uses both sides can be shown exactly. Change the last word, and look at the vectors of the words before it.
 
@@ -397,7 +397,7 @@ floor = torch.special.entr(law).sum(-1).mean().item()
 what = "gap to the exact law, BERT's rule"
 measure(claim, gap["bert"], between=(0.1, 0.9), name="gap-bert", what=what, unit=unit)
 for name, between in (("masks", (1.15, 5)), ("kept", (0.2, 0.95))):
-    measure(claim, gap[name] / gap["bert"], between=between, name=f"gap-{name}", what=f"the same, {name}, over it")
+    measure(claim, gap[name] / gap["bert"], between=between, name=f"gap-{name}", what=f"the same with {name}, over it")
 # sabotage: enc-denoising-analogy/gap-masks: "masks": (1.0, 0.0) => "masks": (0.8, 0.0)
 # sabotage: enc-denoising-analogy/gap-kept: "kept": (0.8, 0.0) => "kept": (1.0, 0.0)
 
@@ -405,9 +405,9 @@ for name, between in (("masks", (1.15, 5)), ("kept", (0.2, 0.95))):
 r"""
 A surprise. The model that saw nothing but masks is the worst *at masks*. So the rule does more than prepare for texts
 without them: it makes this training faster. And the random words are not what helps; without them, and with more kept
-words, the model is better still. Other seeds, a larger batch and the full language (`benchmarks/masking.py`) gave
-the same order of the first two. What the kept words do inside the model is not measured here. And it is
-a fact about short trainings of small models: at full size masks alone did as well
+words, the model is better still. On the full language, with four times the steps, masks alone stay far behind, and the
+other two are equal (`benchmarks/masking.py`). What the kept words do inside the model is not measured here. And these
+are short trainings of small models: at full size masks alone did as well
 ([Wettig and others, 2023](../chapters/bibliography.md)).
 
 Now the paper's own reason. Give the three models texts without a single mask. Do they still know the topic of a text?
@@ -500,7 +500,7 @@ def padded(rows):
 
 # %%
 claim = "enc-nsp"
-library = [spans(row) for row in world.sample(500, 120, seed=8).tokens]
+library = [spans(row) for row in world.sample(400, 120, seed=8).tokens]
 pairs = sentence_pairs(library, torch.Generator().manual_seed(0))
 follows = np.array([label for *_, label in pairs])
 plain = set(world.encode("the a an some and near behind under with .").tolist())
@@ -520,7 +520,7 @@ print(len(pairs), "pairs")
 for name, rule, between in (("overlap", overlap, (0.58, 0.74)), ("best", same_topic, (0.83, 0.94))):
     what = {"overlap": "pairs told apart by a shared word", "best": "by the exact topics, the best possible rule"}[name]
     measure(claim, (rule == follows).mean(), between=between, name=name, what=what)
-# sabotage: enc-nsp/best: (rule == follows) => (rule == follows[::-1])
+# sabotage: enc-nsp/overlap: (rule == follows) => (rule == follows[::-1])
 
 # %% [markdown]
 r"""
@@ -719,8 +719,9 @@ Pretraining helps: the mean of either model's vectors beats the bag of words, fr
 near the best possible and is ahead of the decoder. The decoder's last vector, which one would take by habit, does no
 better than counting.
 
-*Verdict on `enc-suited-tasks`: holds for words whose clue follows, and here for topic. (The name is spelled RoBERTa,
-[Liu and others, 2019](../chapters/bibliography.md).) The next section has a task where it does not hold.*
+*Verdict on `enc-suited-tasks`: holds with a caveat: for words whose clue follows, and here for topic; the next section
+has a task where it does not hold. (The name is spelled RoBERTa,
+[Liu and others, 2019](../chapters/bibliography.md).)*
 
 ## 7. Sentiment from few labels
 
@@ -791,7 +792,7 @@ next word.
 
 
 # %%
-def fine_tuned(model, n=100, steps=30):
+def fine_tuned(model, n=100, steps=25):
     """Accuracy on the second half, after all weights were trained on n labelled reviews."""
     torch.manual_seed(0)
     learner = nn.ModuleDict({"body": model, "head": nn.Linear(64, 2)}).to(device())
@@ -821,9 +822,10 @@ prompt, _ = padded([START + review + ASK for review in reviews])
 with torch.no_grad():
     filled = encoder(blank, visible)[blank == MASK]
     next_word = decoder(prompt.to(device()))[torch.arange(len(reviews)), visible.sum(1).cpu() - 2]
+whats = {"cloze": "the encoder fills the blank", "next-word": "the decoder's next word"}
 for name, found, between in (("cloze", filled, (0.68, 0.88)), ("next-word", next_word, (0.92, 0.98))):
     right = ((found[:, POSITIVE] > found[:, NEGATIVE]).cpu().numpy() == positive).mean()
-    measure(claim, right, between=between, name=name, what=f"no labels: {name.replace('-', ' ')}")
+    measure(claim, right, between=between, name=name, what=f"no labels: {whats[name]}")
 # sabotage: enc-finetuning-base/next-word: visible.sum(1).cpu() - 2 => visible.sum(1).cpu() - 4
 
 # %% [markdown]
@@ -963,7 +965,7 @@ for (kind, name), share in clean.items():
 # sabotage: since-diffusion-lm/scattered-four: clean.items(): => {k: clean[k[0], "once"] for k in clean}.items():
 
 # %%
-# alt: Two groups of four bars. Scattered words: from 0.5 at once to 0.95. In a row: nothing at once, 0.9 in 12 rounds.
+# alt: Two groups of four bars. Scattered words: from half to nearly all. In a row: none at once, nine in ten at best.
 series = {whats[name]: [clean[kind, name] for kind in ("scattered", "row")] for name in orders}
 ax = plotting.bars(series, ["12 words scattered", "12 words in a row"], unit="share of possible texts")
 
@@ -994,7 +996,7 @@ for name, tokens, between in (("encoder", blank, (0.3, 2)), ("decoder", written,
 
 # %% [markdown]
 r"""
-One word in a hundred is impossible. That is several times the decoder's share, for a model that was never trained on
+One word in a hundred is impossible. That is many times the decoder's share, for a model that was never trained on
 texts of nothing but masks. "An encoder cannot generate" is too strong. It writes worse and needs a full pass for each
 word, since nothing can be cached.
 
@@ -1015,7 +1017,7 @@ def seconds(function):
     """The least time of some runs on one thread, so that other programs disturb little."""
     threads, times = torch.get_num_threads(), []
     torch.set_num_threads(1)
-    for _ in range(5):
+    for _ in range(3):
         begin = time.thread_time()
         function()
         times.append(time.thread_time() - begin)
