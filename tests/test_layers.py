@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "models": {"attention", "positions"},
     "weights": {"models", "world"},
     "training": {"runtime"},
-    "exercises": {"sampling", "attention", "positions", "curation"},
+    "exercises": {"sampling", "attention", "positions", "objectives", "curation"},
     "checks": {"exercises"},
     "grading": {"exercises", "checks"},
 }
