@@ -8,6 +8,9 @@ from torch import Tensor
 from labutils.attention import attention, attention_weights, causal_mask, scaled_dot_scores
 from labutils.exercises import Exercise, Mutant
 
+# Another order of the same operations in float32 may differ by so much, where a mean comes out near 0.
+RTOL, ATOL = 1e-4, 1e-5
+
 
 def _normal(generator: torch.Generator, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=dtype)
@@ -272,6 +275,8 @@ GROUPED_ATTENTION = Exercise(
     inputs=_grouped_inputs,
     reference=_grouped,
     cases=len(GROUPS),
+    rtol=RTOL,
+    atol=ATOL,
     hints=(
         "Give the query heads two axes, [n_kv_heads, group]; then each key-value head stands beside its own group.",
         "`query.unflatten(-3, (key.shape[-3], -1))` makes the two axes; `key.unsqueeze(-3)` gives the keys a group "
@@ -370,9 +375,10 @@ def _cross_inputs(generator: torch.Generator, case: int) -> dict:
         "x": _normal(generator, *front, positions, d_model, dtype=dtype),
         "context": _normal(generator, *front, context, d_model, dtype=dtype),
         "visible": visible,
-        "query_weight": _normal(generator, d_model, d_head, dtype=dtype),
-        "key_weight": _normal(generator, d_model, d_head, dtype=dtype),
-        "value_weight": _normal(generator, d_model, d_head, dtype=dtype),
+    } | {
+        # Scores of a few units: with larger ones the rounding of float32 would tell right answers apart.
+        f"{name}_weight": 1.2 * _normal(generator, d_model, d_head, dtype=dtype) / math.sqrt(d_model)
+        for name in ("query", "key", "value")
     }
 
 
@@ -456,6 +462,8 @@ CROSS_ATTENTION = Exercise(
     inputs=_cross_inputs,
     reference=_cross,
     cases=len(CROSSES),
+    rtol=RTOL,
+    atol=ATOL,
     hints=(
         "Who asks? `x`. Who answers? The context, with its keys and its values.",
         "The scores are [..., queries, keys]. `visible.unsqueeze(-2)` is [..., 1, keys]: the same for all queries.",
@@ -644,6 +652,8 @@ CACHED_ATTENTION = Exercise(
     inputs=_step_inputs,
     reference=_step,
     cases=len(STEPS),
+    rtol=RTOL,
+    atol=ATOL,
     hints=(
         "`torch.cat((past_keys, key), dim=-2)` has all keys in order. The queries are those of the last positions.",
         "With one new position no mask is needed. With several, new query i sees the first past + i + 1 keys.",
