@@ -1041,7 +1041,8 @@ measure(claim, gain, between=(1.9, 3.2), name="kl-gain", what="perplexity's KL o
 idle = lost["perplexity"] / lost["everything"]
 measure(claim, idle, between=(0.65, 1.2), name="kl-idle", what="perplexity's KL over that of everything")
 ratio = lost["funnel"] / lost["surprise"]
-measure(claim, ratio, between=(0.75, 1.3), name="kl-funnel-ratio", what="the funnel's KL over that of rule and surprise")
+what = "the funnel's KL over that of rule and surprise"
+measure(claim, ratio, between=(0.75, 1.3), name="kl-funnel-ratio", what=what)
 
 # %% [markdown]
 r"""
@@ -1056,8 +1057,8 @@ believe about it.
 
 ## 10. Reading the same again
 
-The good pages were few, so the last model read each of them about nine times (2,400 pages in all). Sources that are thought good are often read more than
-once. What is that worth, against as many fresh pages?
+The good pages were few, so the last model read each of them about nine times (2,400 pages in all). Sources that are
+thought good are often read more than once. What is that worth, against as many fresh pages?
 
 **Predict.** The same steps on 2,400 pages once, on 600 four times, on 150 sixteen times, on 38 sixty-four times: where
 does it begin to hurt?
