@@ -249,8 +249,10 @@ class MultiHeadAttention(nn.Module):
 
         `mask` is True where a query may look; a position that may look nowhere takes nothing from any value. `rotate`
         turns queries and keys by their positions (rotary positions), `bias` is added to the scores (relative ones).
-        The keys and values of `x` are added to the cache.
+        The keys and values of `x` are added to the cache. Raises ValueError for a context and a cache together.
         """
+        if context is not None and cache is not None:
+            raise ValueError("A cache keeps the keys of a text that grows; a context is there whole: pass one of them.")
         query, key, value = self._heads(x, context, rotate)
         if cache is not None:
             key, value = cache.append(key, value)

@@ -594,3 +594,11 @@ MISFITS = {
 def test_shapes_that_do_not_fit_are_refused(call):
     with pytest.raises(TypeCheckError):
         call()
+
+
+def test_a_context_is_not_cached():
+    layer, x = MultiHeadAttention(8, 2), torch.randn(1, 3, 8)
+    cache = KVCache(torch.zeros(1, 2, 5, 4), torch.zeros(1, 2, 5, 4))
+    with pytest.raises(ValueError, match="pass one of them"):
+        layer(x, context=x, cache=cache)
+    assert cache.length == 0
