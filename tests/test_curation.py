@@ -33,7 +33,7 @@ words = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12)
     ("page", "kept"),
     [
         (
-            "One two three four five.\nhome\nSix seven eight nine ten!",
+            "One two three four five.\nhome | shop | login\nSix seven eight nine ten!",
             "One two three four five.\nSix seven eight nine ten!",
         ),
         ("One two three four five.", ""),  # too few lines
