@@ -915,7 +915,8 @@ for name, ((ratio, loss), ratio_range, loss_range) in deep.items():
 r"""
 The whole model learns the task, and no other does. Without norms the gradient grows on its way back, by a factor of
 hundreds or more. Without residual connections it is of about the same size in all layers, neither vanished nor
-exploded, and still nothing is learned. (A loss of 10 would mean that the training ended in numbers too large to hold.)
+exploded, and still nothing is learned. (A loss of 10 stands for a training that broke off, in numbers too large to
+hold. Without both parts it did so on two threads and not on one.)
 
 How bad each loss is depends on the start, so the start is named above, and on luck: change the seed in `deep_model`,
 and now and then the model with *neither* learns something after all.
