@@ -24,10 +24,11 @@ MAY_IMPORT = {
     "widgets": ALONE,
     "attention_views": ALONE,
     "hub": ALONE,
+    "prompting": ALONE,
     "models": {"attention", "positions"},
     "weights": {"models", "world"},
     "training": {"runtime"},
-    "exercises": {"sampling", "attention", "positions", "objectives", "curation"},
+    "exercises": {"sampling", "attention", "positions", "objectives", "curation", "prompting"},
     "checks": {"exercises"},
     "grading": {"exercises", "checks"},
 }
