@@ -12,6 +12,7 @@ models           Config and the models, written out
 objectives       the losses that models are trained on
 training         one training loop
 sampling         from logits to tokens: greedy, temperature, top-k, top-p, min-p, beam
+synthetic        data made by models: generate, filter, label, keep, with the origin of each row
 prompting        prompts, answers, and experiments with prompts
 hub              the pretrained models that labs use, each pinned to a revision
 weights          models trained on the world, ready to load

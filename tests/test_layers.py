@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "models": {"attention", "positions"},
     "weights": {"models", "world"},
     "training": {"runtime"},
-    "exercises": {"sampling", "attention", "positions", "objectives", "curation", "prompting"},
+    "synthetic": {"curation", "sampling"},
+    "exercises": {"sampling", "attention", "positions", "objectives", "curation", "prompting", "synthetic"},
     "checks": {"exercises"},
     "grading": {"exercises", "checks"},
 }
