@@ -14,8 +14,10 @@ training         one training loop
 sampling         from logits to tokens: greedy, temperature, top-k, top-p, min-p, beam
 synthetic        data made by models: generate, filter, label, keep, with the origin of each row
 prompting        prompts, answers, and experiments with prompts
+completions      what completes a prompt: the course's models, Hugging Face's, a server
+task_mixture     tasks whose instructions and examples have a known worth
 hub              the pretrained models that labs use, each pinned to a revision
-weights          models trained on the world, ready to load
+weights          models trained on the world and on the task mixture, ready to load
 plotting         draws arrays, returns Axes
 widgets          figures that move, in Jupyter, in Colab and on the page
 attention_views  which word attends to which, drawn by BertViz
