@@ -1,5 +1,6 @@
 """The course as data, for the site and its tests: chapters, labs, the items of the ledger, and the labs' evidence."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -116,3 +117,38 @@ def with_unit(record: Evidence) -> str:
     """The number as the prose shows it, with its unit; a no-break space keeps the two on one line."""
     unit = record.unit if record.unit == "%" else f"\N{NO-BREAK SPACE}{record.unit}"
     return record.number + (unit if record.unit else "")
+
+
+WORDS_A_MINUTE = 150  # of prose that has formulas, tables and numbers in it
+NUMBERS = {"an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
+
+
+def reading_minutes(chapter: str) -> int:
+    """How long a chapter takes to read, rounded to five minutes; the names in roles and directives do not count."""
+    text = (ROOT / "chapters" / f"{chapter}.md").read_text(encoding="utf-8")
+    words = re.findall(
+        r"[^\W_]+", re.sub(r"\{[\w:]+\}(`[^`]*`)?|\]\([^)]*\)|^:\w+:|\$+[^$]+\$+", " ", text, flags=re.MULTILINE)
+    )
+    return max(5, 5 * round(len(words) / WORDS_A_MINUTE / 5))
+
+
+def lab_minutes(notebook: Path) -> int:
+    """What a lab's first words say: "Reading and exercises: about 90 minutes", or "two hours".
+
+    Raises ValueError if they say no time.
+    """
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "".join("".join(cell["source"]) for cell in cells[:2])
+    found = re.search(r"Reading\s+and\s+exercises:\s+about\s+(\w+)\s+(minutes|hours?)\b", text)
+    if not found or not (found[1].isdigit() or found[1] in NUMBERS):
+        raise ValueError(
+            f"{notebook.name} must say how long it takes, such as: Reading and exercises: about 90 minutes."
+        )
+    return (int(found[1]) if found[1].isdigit() else NUMBERS[found[1]]) * (60 if found[2].startswith("hour") else 1)
+
+
+def duration(minutes: int) -> str:
+    """Minutes as hours and minutes, such as 1 h 50 min, with no-break spaces."""
+    hours, rest = divmod(minutes, 60)
+    parts = [f"{hours} h"] * bool(hours) + [f"{rest} min"] * bool(rest)
+    return " ".join(parts).replace(" ", "\N{NO-BREAK SPACE}")

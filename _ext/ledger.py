@@ -9,10 +9,26 @@ from itertools import groupby
 from docutils import nodes
 from docutils.nodes import Node
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from _ext.claims import CHAPTERS, LABS, LEDGER_PAGE, VERDICTS, Claim, Evidence, read_evidence, read_ledger
+from _ext.claims import (
+    CHAPTERS,
+    LABS,
+    LEDGER_PAGE,
+    ROOT,
+    VERDICTS,
+    Claim,
+    Evidence,
+    duration,
+    lab_minutes,
+    read_evidence,
+    read_ledger,
+    reading_minutes,
+)
 from _ext.evidence_role import badge, depends_on_evidence, link, link_to_evidence
+
+log = logging.getLogger(__name__)
 
 STATUS = {"measured": "Measured", "text": "Text only", "to-come": "Not yet measured"}
 
@@ -142,7 +158,7 @@ class LedgerDirective(SphinxDirective):
 
 
 class CourseDirective(SphinxDirective):
-    """The table of chapters and labs: a link where one exists, "to come" where not, and the items settled so far."""
+    """The table of chapters and labs: a link where one exists, "to come" where not; times; the items settled so far."""
 
     def run(self) -> list[Node]:
         """What the directive puts into the page."""
@@ -150,20 +166,38 @@ class CourseDirective(SphinxDirective):
         self.env.note_reread()
         evidence = by_claim(read_evidence())
         claims = read_ledger().values()
-        lines = ["| chapter | labs | items of the ledger | measured |", "| --- | --- | --: | --: |"]
+        lines = ["| chapter | reading | labs | items | measured |", "| --- | --- | --- | --: | --: |"]
+        total = 0
         for chapter, title in CHAPTERS.items():
             mine = [claim for claim in claims if claim.chapter == chapter]
             measured = sum(claim.id in evidence for claim in mine)
-            name = self._pages({f"chapters/{chapter}": f"{int(chapter[:2])}. {title}"})
-            labs = self._pages({f"labs/{n}_{name}": n for n, (name, home) in LABS.items() if home == chapter})
-            lines.append(f"| {name} | {labs} | {len(mine)} | {measured} |")
-        return self.parse_text_to_nodes("\n".join(lines))
+            page, name = f"chapters/{chapter}", f"{int(chapter[:2])}. {title}"
+            written = page in self.env.found_docs
+            minutes = reading_minutes(chapter) if written else 0
+            labs, more = self._labs([f"{n}_{lab}" for n, (lab, home) in LABS.items() if home == chapter])
+            total += minutes + more
+            name = f"[{name}](/{page})" if written else f"{name} (to come)"
+            lines.append(f"| {name} | {duration(minutes)} | {labs} | {len(mine)} | {measured} |")
+        total = 60 * round(total / 60)
+        return [
+            *self.parse_text_to_nodes("\n".join(lines)),
+            *self.parse_text_to_nodes(f"What exists so far takes about {duration(total)} in all."),
+        ]
 
-    def _pages(self, texts: dict[str, str]) -> str:
-        """Links to the pages that exist; then the names of those that do not."""
-        written = [f"[{text}](/{page})" for page, text in texts.items() if page in self.env.found_docs]
-        missing = [text for page, text in texts.items() if page not in self.env.found_docs]
-        return "; ".join([*written, f"{', '.join(missing)} (to come)"] if missing else written)
+    def _labs(self, names: list[str]) -> tuple[str, int]:
+        """Links to the labs that exist, each with its time, then the numbers of those to come; and the minutes."""
+        texts, total = [], 0
+        written = [name for name in names if f"labs/{name}" in self.env.found_docs]
+        for name in written:
+            try:
+                minutes = lab_minutes(ROOT / "labs" / f"{name}.ipynb")
+            except ValueError as error:
+                log.warning("%s", error, location=self.get_location(), type="course")
+                minutes = 0
+            texts.append(f"[{name[:2]}](/labs/{name}) ({duration(minutes)})")
+            total += minutes
+        missing = [name[:2] for name in names if name not in written]
+        return "; ".join(texts + ([f"{', '.join(missing)} (to come)"] if missing else [])), total
 
 
 def add_script(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:

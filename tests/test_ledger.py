@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from _ext.claims import CHAPTERS, LABS, Claim, anchor, lab_notebooks, read_evidence, read_ledger, with_unit
+from _ext.claims import (
+    CHAPTERS,
+    LABS,
+    Claim,
+    anchor,
+    duration,
+    lab_minutes,
+    lab_notebooks,
+    read_evidence,
+    read_ledger,
+    reading_minutes,
+    with_unit,
+)
 from labutils.evidence import Evidence
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -151,3 +163,38 @@ def test_a_number_is_shown_with_its_unit():
 def test_the_ledger_is_read_into_claims():
     assert set(read_ledger()) == IDS
     assert all(isinstance(claim, Claim) for claim in read_ledger().values())
+
+
+def test_every_lab_says_how_long_it_takes():
+    assert all(30 <= lab_minutes(notebook) <= 240 for notebook in lab_notebooks())
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes"), [("about 90 minutes", 90), ("about\\ntwo hours", 120), ("about an hour", 60)]
+)
+def test_the_time_of_a_lab_is_read_from_its_words(tmp_path: Path, words: str, minutes: int):
+    notebook = tmp_path / "lab.ipynb"
+    text = '{"cells": [{"source": ["**Time.** Reading and exercises: ' + words + '."]}]}'
+    notebook.write_text(text, encoding="utf-8")
+    assert lab_minutes(notebook) == minutes
+
+
+def test_a_lab_without_a_time_is_named(tmp_path: Path):
+    notebook = tmp_path / "lab.ipynb"
+    notebook.write_text('{"cells": [{"source": ["Takes a while."]}]}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"lab\.ipynb must say how long it takes"):
+        lab_minutes(notebook)
+
+
+@pytest.mark.parametrize("chapter", sorted(set(CHAPTERS) & set(PROSE)))
+def test_the_time_of_a_chapter_grows_with_its_words(chapter: str):
+    assert len(PROSE[chapter].split()) / 250 < reading_minutes(chapter) < len(PROSE[chapter].split()) / 100
+
+
+def test_a_duration_is_written_in_hours_and_minutes():
+    assert [duration(minutes) for minutes in (0, 35, 60, 110)] == [
+        "",
+        "35\u00a0min",
+        "1\u00a0h",
+        "1\u00a0h\u00a050\u00a0min",
+    ]
