@@ -36,8 +36,8 @@ class WordModel:
     """A model of words: anything that `sampling.generate` can run, with a tokenizer such as `WordTokenizer`.
 
     `start_token` is set before every prompt (`<bos>` in the world). A completion ends before `stop_token`, or after
-    `max_new_tokens`. With a temperature above 0 the words are drawn at random, from `seed` and in the order of the
-    prompts. Raises what the tokenizer raises for a word that it does not know.
+    `max_new_tokens`. With a temperature above 0 the words are drawn at random: the same ones for the same list of
+    prompts and `seed`, independent ones for another list. Raises what the tokenizer raises for a word that it does not know.
     """
 
     model: nn.Module
@@ -137,7 +137,9 @@ def _continue(
     Rows of one length are completed together: nothing needs padding, which a model might not ignore.
     """
     device = device or next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
+    # Another prompt gets other noise, or two prompts would be wrong together more often than by chance.
+    noise = hashlib.sha256(json.dumps([seed, rows]).encode()).digest()
+    generator = torch.Generator(device).manual_seed(int.from_bytes(noise[:7]))
     new: dict[int, list[int]] = {}
     for length in sorted({len(row) for row in rows}):
         together = [i for i, row in enumerate(rows) if len(row) == length]

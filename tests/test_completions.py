@@ -73,6 +73,14 @@ def test_a_random_completion_follows_the_law_and_its_seed():
     assert made.count("a") / 4000 == pytest.approx(p, abs=4 * (p * (1 - p) / 4000) ** 0.5)
 
 
+def test_two_prompts_do_not_share_their_noise():
+    model = Cycle()
+    nn.init.zeros_(model.table)
+    complete = words(model=model, max_new_tokens=1, temperature=1.0)
+    same = [a == b for a, b in zip(complete(["a"] * 2000), complete(["b"] * 2000), strict=True)]
+    assert sum(same) / 2000 == pytest.approx(0.2, abs=4 * (0.2 * 0.8 / 2000) ** 0.5)
+
+
 def test_an_unknown_word_is_named():
     with pytest.raises(ValueError, match="'z'"):
         words()(["a z"])

@@ -31,7 +31,16 @@ MAY_IMPORT = {
     "weights": {"models", "task_mixture", "world"},
     "training": {"runtime"},
     "synthetic": {"curation", "sampling"},
-    "exercises": {"sampling", "attention", "positions", "objectives", "curation", "prompting", "synthetic", "task_mixture"},
+    "exercises": {
+        "sampling",
+        "attention",
+        "positions",
+        "objectives",
+        "curation",
+        "prompting",
+        "synthetic",
+        "task_mixture",
+    },
     "checks": {"exercises"},
     "grading": {"exercises", "checks"},
 }
