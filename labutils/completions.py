@@ -37,7 +37,8 @@ class WordModel:
 
     `start_token` is set before every prompt (`<bos>` in the world). A completion ends before `stop_token`, or after
     `max_new_tokens`. With a temperature above 0 the words are drawn at random: the same ones for the same list of
-    prompts and `seed`, independent ones for another list. Raises what the tokenizer raises for a word that it does not know.
+    prompts and `seed`, independent ones for another list. Raises what the tokenizer raises for a word that it does not
+    know.
     """
 
     model: nn.Module
