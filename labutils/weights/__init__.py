@@ -1,4 +1,4 @@
-"""Trained models that come with the package. `tools/train_world_decoder.py` and `train_world_encoder.py` make them."""
+"""Trained models that come with the package. The scripts `tools/train_*.py` make them."""
 
 import hashlib
 import json
@@ -7,13 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from safetensors.torch import load_file, save
 
 from labutils.models import Config, Decoder, Encoder
+from labutils.task_mixture import TaskMixture
 from labutils.world import World
 
 WORLD_DECODER = Path(__file__).with_name("world_decoder.safetensors")
 WORLD_ENCODER = Path(__file__).with_name("world_encoder.safetensors")
+IN_CONTEXT = {
+    name: Path(__file__).with_name(f"in_context_{name}.safetensors") for name in ("8", "16", "32", "64", "32_noisy")
+}
+"""Decoders trained on `TaskMixture()`, by their d_model; the last one with a quarter of all labels replaced."""
 
 Model = TypeVar("Model", Decoder, Encoder)
 
@@ -36,9 +42,25 @@ def load_world_encoder() -> Encoder:
     return load_model(Encoder, WORLD_ENCODER, World().vocab)
 
 
-def save_model(path: Path, model: Decoder | Encoder, vocab: Sequence[str], facts: Mapping[str, object]) -> None:
+def load_in_context(name: str) -> Decoder:
+    """The decoder of that name in IN_CONTEXT, which reads prompts of `TaskMixture()`; on the CPU, in `eval()` mode.
+
+    Its weights are stored in half precision and computed with in single precision. Raises KeyError if there is no such
+    name, and ValueError if the words or the meanings of the instructions have changed since.
+    """
+    mixture = TaskMixture()
+    return load_model(Decoder, IN_CONTEXT[name], (*mixture.vocab, *mixture.dictionary))
+
+
+def save_model(
+    path: Path,
+    model: Decoder | Encoder,
+    vocab: Sequence[str],
+    facts: Mapping[str, object],
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Write the weights to `path`, and to the .json beside it the config, a fingerprint of the words, and `facts`."""
-    weights = {name: tensor.float().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.to(dtype).cpu().contiguous() for name, tensor in model.state_dict().items()}
     description = {"config": asdict(model.config), "vocab_sha256": fingerprint(vocab), **facts}
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.write_bytes(save(weights))
@@ -52,7 +74,7 @@ def load_model(kind: type[Model], path: Path, vocab: Sequence[str]) -> Model:
     if description["vocab_sha256"] != fingerprint(vocab):
         raise ValueError(
             f"{path.name} was trained on another vocabulary than these {len(vocab)} words: "
-            f"its tokens would mean other words. Train it anew with tools/train_{path.stem}.py."
+            "its tokens would mean other words. The scripts tools/train_*.py train it anew."
         )
     model = kind(Config(**description["config"]))
     model.load_state_dict(load_file(path))
