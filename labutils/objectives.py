@@ -217,3 +217,19 @@ def kl_to_law(law: Float[Tensor, "*batch vocab_size"], logits: Float[Tensor, "*b
     log_ratio = law.log() - logits.double().log_softmax(-1)
     # A token of probability 0 adds nothing, even where the model excludes it too and the ratio is 0/0.
     return torch.where(law > 0, law * log_ratio, 0.0).sum(-1).mean()
+
+
+def distillation_loss(
+    student: Float[Tensor, "*batch vocab_size"],
+    teacher: Float[Tensor, "*batch vocab_size"],
+    *,
+    temperature: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Mean over positions of T² · KL(teacher || student), both laws at the temperature T [hinton2015distilling].
+
+    The teacher's law is the target at every position, instead of one token. The factor T² keeps the gradient as large
+    as at T = 1, because each of the two logits is divided by T. The teacher gets no gradient.
+    """
+    target = (teacher.detach() / temperature).log_softmax(-1)
+    learned = (student / temperature).log_softmax(-1)
+    return temperature**2 * (target.exp() * (target - learned)).sum(-1).mean()

@@ -16,6 +16,7 @@ from labutils.objectives import (
     bits_per_byte,
     causal_loss,
     corrupt_spans,
+    distillation_loss,
     infill,
     info_nce,
     kl_to_law,
@@ -319,3 +320,29 @@ def test_a_model_that_excludes_what_happens_is_infinitely_wrong():
 def test_an_undefined_law_is_refused():
     with pytest.raises(ValueError, match="The law is NaN"):
         kl_to_law(torch.tensor([[0.5, torch.nan]]), torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_distillation_equals_the_kl_of_softened_laws(temperature):
+    student, teacher = normal(BATCH, SEQ, VOCAB_SIZE), normal(BATCH, SEQ, VOCAB_SIZE, seed=1)
+    soft = [(logits / temperature).softmax(-1).reshape(-1, VOCAB_SIZE) for logits in (teacher, student)]
+    by_scipy = temperature**2 * np.mean([entropy(p, q) for p, q in zip(*soft, strict=True)])
+    found = distillation_loss(student, teacher, temperature=temperature)
+    assert found.item() == pytest.approx(by_scipy, abs=1e-12)
+
+
+def test_at_high_temperature_distillation_matches_logits():
+    """Hinton's limit: with logits of mean 0 the gradient tends to (student - teacher) / vocab_size, whatever T."""
+    student, teacher = (normal(SEQ, VOCAB_SIZE, seed=s) for s in (0, 1))
+    student, teacher = (z - z.mean(-1, keepdim=True) for z in (student, teacher))
+    student.requires_grad_()
+    distillation_loss(student, teacher, temperature=1e4).backward()
+    assert student.grad is not None
+    torch.testing.assert_close(student.grad, (student - teacher).detach() / VOCAB_SIZE / SEQ, rtol=1e-3, atol=1e-6)
+
+
+def test_the_teacher_is_not_taught():
+    student, teacher = normal(SEQ, VOCAB_SIZE).requires_grad_(), normal(SEQ, VOCAB_SIZE, seed=1).requires_grad_()
+    distillation_loss(student, teacher).backward()
+    assert student.grad is not None
+    assert teacher.grad is None
