@@ -105,6 +105,13 @@ def _call(exercise: Exercise, function: Callable, inputs: dict) -> Any:
         return exercise.run(function, inputs)
 
 
+def _expected(exercise: Exercise, function: Callable, case: int) -> Any:
+    """What the reference or a mutant makes of a test."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return exercise.expected(function, _inputs(exercise, case))
+
+
 def _run(exercise: Exercise, function: Callable, case: int) -> _Test:
     """Run one test. Raises _NotAllowed or _NotWritten."""
 
@@ -113,7 +120,7 @@ def _run(exercise: Exercise, function: Callable, case: int) -> _Test:
             return function(*args, **kwargs)
 
     inputs, original = _inputs(exercise, case), _inputs(exercise, case)
-    want = _call(exercise, exercise.reference, _inputs(exercise, case))
+    want = _expected(exercise, exercise.reference, case)
     try:
         result = _snapshot(_call(exercise, guarded, inputs))
     except _NotAllowed:
@@ -124,7 +131,7 @@ def _run(exercise: Exercise, function: Callable, case: int) -> _Test:
             raise _NotWritten from None
         return _Test(case=case, error=error, problem="it raises an exception")
     changed = next((key for key in original if compare(inputs[key], original[key], 0.0, 0.0)), None)
-    return _Test(case=case, result=result, problem=compare(result, want, exercise.rtol, exercise.atol), changed=changed)
+    return _Test(case=case, result=result, problem=judge(exercise, result, want), changed=changed)
 
 
 def _snapshot(value: Any) -> Any:
@@ -194,10 +201,10 @@ def _mistake(exercise: Exercise, wrong: list[_Test]) -> str | None:
 
 def _gives(exercise: Exercise, function: Callable, test: _Test) -> bool:
     try:
-        result = _call(exercise, function, _inputs(exercise, test.case))
+        result = _expected(exercise, function, test.case)
     except Exception:  # a mutant may fail where the learner's function does not
         return False
-    return compare(test.result, result, exercise.rtol, exercise.atol) is None
+    return judge(exercise, test.result, result) is None
 
 
 def _explain(exercise: Exercise, function: Callable, wrong: list[_Test]) -> str:
@@ -207,7 +214,7 @@ def _explain(exercise: Exercise, function: Callable, wrong: list[_Test]) -> str:
     lines = [f"Look at test {test.case + 1}:", *(f"  {key} = {_show(value)}" for key, value in inputs.items())]
     if test.error is not None:
         return "\n".join([*lines, _explain_error(exercise, function, test.error)])
-    want = _call(exercise, exercise.reference, inputs)
+    want = _expected(exercise, exercise.reference, test.case)
     lines += [f"  got:      {_show(test.result)}", f"  expected: {_show(want)}"]
     return "\n".join([*lines, f"{test.problem[0].upper()}{test.problem[1:]}." if test.problem else ""])
 
@@ -254,6 +261,34 @@ def _show(value: Any) -> str:
 
 # --- the comparison, which the grader shares -------------------------------------------------------------------------
 
+FALSE_ALARM = 1e-8  # the chance that one test of a random answer refuses a right one; ten tests stay below 1e-7
+
+
+def judge(exercise: Exercise, got: Any, want: Any) -> str | None:
+    """Say how a result differs from what the exercise wants, without telling what that is; None if it does not."""
+    if exercise.random:
+        return _compare_with_law(got, want)
+    return compare(got, want, exercise.rtol, exercise.atol)
+
+
+def _compare_with_law(counts: Any, law: Tensor) -> str | None:
+    """Refuse counts that the law makes improbable.
+
+    If an outcome of probability p comes x times in n draws, the chance of an x that far from np, on that side, is at
+    most exp(-n KL(x/n || p)) [hoeffding1963probability]. Two sides of k outcomes are 2k chances to refuse a right
+    answer, so each gets FALSE_ALARM / 2k.
+    """
+    if not isinstance(counts, list) or [type(count) for count in counts] != [int] * len(law) or min(counts) < 0:
+        return f"{_type(counts)} was returned instead of a count for each outcome"
+    n = sum(counts)
+    if n == 0:
+        return "nothing was drawn"
+    share, law = torch.tensor(counts, dtype=torch.float64) / n, law.double()
+    divergence = torch.special.xlogy(share, share / law) + torch.special.xlogy(1 - share, (1 - share) / (1 - law))
+    # Where p is 0 or 1 and the outcome agrees, this is NaN, which is not greater than anything.
+    improbable = n * divergence > math.log(2 * len(law) / FALSE_ALARM)
+    return "the outcomes do not come as often as they should" if improbable.any() else None
+
 
 def compare(got: Any, want: Any, rtol: float, atol: float) -> str | None:
     """Say how `got` differs from `want`, without telling what `want` is; None if it does not.
@@ -279,7 +314,8 @@ def compare(got: Any, want: Any, rtol: float, atol: float) -> str | None:
         return "the result is NaN"
     # Same numbers of different kind, such as 3.0 and 3, count as equal.
     both_nan = math.isnan(got) and math.isnan(want)
-    return None if both_nan or got == want or abs(got - want) <= atol + rtol * abs(want) else "the result is wrong"
+    close = math.isfinite(want) and abs(got - want) <= atol + rtol * abs(want)  # all is near infinity, by that measure
+    return None if both_nan or got == want or close else "the result is wrong"
 
 
 def _unwrap(value: Any) -> Any:

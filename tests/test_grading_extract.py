@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from submissions import COUNT, FOLLOW, RIGHT, SOFTEN, as_bytes, format_3, notebook, saved_by_colab, stripped
 
-from labutils.grading.extract import MAX_FILE, Submission, Unreadable, parse, read
+from labutils.grading.extract import MAX_FILE, Submission, Unreadable, file_bytes, parse
 
 NAMES = {"soften", "count", "follow"}
 
 
 def code(submission: Submission, name: str) -> str:
     """The statements that an exercise needs, as text."""
-    return "\n".join(ast.unparse(statement.node) for statement in submission.needed_by(name, NAMES))
+    bodies = [ast.parse(source).body if source.strip() else [] for source in submission.sources]
+    return "\n".join(ast.unparse(bodies[s.cell][s.number]) for s in submission.needed_by(name, NAMES))
 
 
 def of(*cells: str) -> Submission:
@@ -120,10 +121,10 @@ def test_files_that_cannot_be_read_get_a_sentence(tmp_path: Path):
     with huge.open("wb") as file:
         file.truncate(MAX_FILE + 1)
     with pytest.raises(Unreadable, match="larger than 20 MB"):
-        read(huge)
+        file_bytes(huge)
     for absent in (tmp_path / "absent.ipynb", tmp_path):
         with pytest.raises(Unreadable, match="no such file"):
-            read(absent)
+            file_bytes(absent)
 
 
 HOSTILE = (

@@ -33,6 +33,10 @@ class Exercise:
     It must be self-contained, because the grader sends its source to the student's process: only its arguments,
     `torch` and `math`.
 
+    Where the answer is `random`, the adapter draws from the student's function and returns how often each outcome came,
+    a list of whole numbers. `reference` and the mutants return the law instead, a tensor of as many probabilities, and
+    are called without the adapter.
+
     The first of the `mutants` that gives the learner's results wherever those are wrong is the one whose message is
     shown, so a mistake that shows in few tests comes before one that shows in the same tests and others.
     """
@@ -50,12 +54,17 @@ class Exercise:
     mutants: tuple[Mutant, ...]
     adapter: Callable | None = None
     forbidden: tuple[str, ...] = ()
+    random: bool = False
     rtol: float = 1e-5
     atol: float = 1e-6
 
     def run(self, function: Callable, inputs: dict):
         """Call `function` on `inputs`, through the adapter where there is one."""
         return self.adapter(function, **inputs) if self.adapter else function(**inputs)
+
+    def expected(self, function: Callable, inputs: dict):
+        """What the reference or a mutant makes of `inputs`: a result like the student's, or its law."""
+        return function(**inputs) if self.random else self.run(function, inputs)
 
 
 def exercises_of(lab: str) -> tuple[Exercise, ...]:

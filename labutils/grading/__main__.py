@@ -16,7 +16,7 @@ import torch
 from labutils import exercises as course
 from labutils.exercises import exercises_of
 from labutils.grading import report
-from labutils.grading.extract import Submission, Unreadable, read
+from labutils.grading.extract import Submission, Unreadable
 from labutils.grading.sandbox import Sandbox, SandboxError
 from labutils.grading.score import Score, grade, nothing
 
@@ -63,7 +63,7 @@ def grade_file(path: Path, student: str, lab: str | None, sandbox: Sandbox, secr
     """Grade one file. A file that cannot be read gets 0 and the sentence that says why."""
     submission, why = None, ""
     try:
-        submission = read(path)
+        submission = sandbox.read(path)
     except Unreadable as error:
         why = str(error)
     lab = lab or lab_of(path, submission)

@@ -3,6 +3,9 @@
 Exercises are found by the name of their function, so cell ids, tags and other metadata do not matter. Of a
 notebook's statements only imports, definitions and plain assignments can be chosen, and of those only what the
 exercise's function needs, directly or through others: the training loops and plots between the exercises never run.
+
+Python's parser and compiler were not made for hostile text: some of it needs gigabytes or minutes, or ends the process.
+So `parse` runs in a child of the sandbox, before any of the student's code does, and what comes out is plain data.
 """
 
 import ast
@@ -17,9 +20,10 @@ from functools import cached_property
 from pathlib import Path
 
 MAX_FILE, MAX_CODE = 20 << 20, 400_000  # bytes of the file, characters of its code
+MAX_FINDINGS = 20
 SAVE_AGAIN = "Download the notebook again (in Colab: File > Download > Download .ipynb) and hand in that file."
 
-Kept = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 
 
 class Unreadable(Exception):
@@ -34,36 +38,20 @@ class Finding:
     code: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A statement at the top level of a cell: where it is, its tree, its code."""
+    """A statement at the top level of a cell: where it is, and what the compiler knows of it."""
 
     cell: int
     number: int
-    node: Kept
-    code: types.CodeType
-
-    @cached_property
-    def binds(self) -> frozenset[str]:
-        """The names that it gives a value."""
-        return frozenset(i.argval for i in dis.get_instructions(self.code) if i.opname == "STORE_NAME")
-
-    @cached_property
-    def needs(self) -> frozenset[str]:
-        """The global names that it reads."""
-        return frozenset(_needs(self.code))
-
-    @property
-    def is_import(self) -> bool:
-        """Whether this statement imports."""
-        return isinstance(self.node, ast.Import | ast.ImportFrom)
-
-    @property
-    def is_wanted_always(self) -> bool:
-        """Whether this binds names that cannot be known here, or changes how what follows is read."""
-        return isinstance(self.node, ast.ImportFrom) and (
-            self.node.module == "__future__" or any(name.name == "*" for name in self.node.names)
-        )
+    line: int
+    is_import: bool
+    is_wanted_always: bool  # it binds names that cannot be known here, or changes how what follows is read
+    is_stub: bool  # a function with nothing in it, or that raises NotImplementedError at once
+    binds: frozenset[str]  # the names that it gives a value
+    needs: frozenset[str]  # the global names that it reads
+    imported: dict[str, str]  # what it imports: the name here, and the dotted name there
+    uses: list[tuple[str, int]]  # the dotted names in it, such as "torch.softmax", each with its first line
 
 
 @dataclass
@@ -107,10 +95,15 @@ class Submission:
                 continue
             seen.add(current)
             for statement in self._by_name.get(current, []):
-                if not (statement.is_import and current in exercises):
-                    chosen[statement.cell, statement.number] = statement
+                place = statement.cell, statement.number
+                if place not in chosen and not (statement.is_import and current in exercises):
+                    chosen[place] = statement
                     wanted += statement.needs
         return [chosen[place] for place in sorted(chosen)]
+
+    def look_alike(self, name: str) -> str:
+        """A name that the file binds and that differs from `name` in letters of other alphabets only, or ""."""
+        return next((other for other in self._by_name if _looks_like(other, name)), "")
 
     def cells(self, statements: list[Statement]) -> list[dict]:
         """What the student's process is sent: each cell's source, and the numbers of the statements to run."""
@@ -128,9 +121,56 @@ class Submission:
         lines = _lines(self.sources[cell]) if 0 <= cell < len(self.sources) else []
         return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
+    def as_plain(self) -> list:
+        """Everything as plain data, for the way out of the child that parsed it."""
+        statements = [[_plain(value) for value in vars(statement).values()] for statement in self.statements]
+        findings = [[finding.sentence, finding.code] for finding in self.findings]
+        return [self.sources, statements, findings, self.is_notebook, self.lab, self.title]
 
-def read(path: Path) -> Submission:
-    """Read a notebook or a .py file. Raises Unreadable with a sentence for the student."""
+    @classmethod
+    def from_plain(cls, plain: list) -> "Submission":
+        """The other way. Raises ValueError, TypeError or AttributeError where the form is another."""
+        sources, statements, findings, is_notebook, lab, title = plain
+        return cls(
+            sources=[str(source) for source in sources],
+            statements=[_statement(*row) for row in statements],
+            findings=[Finding(str(sentence), str(code)) for sentence, code in findings],
+            is_notebook=bool(is_notebook),
+            lab=str(lab),
+            title=str(title),
+        )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, dict):
+        return [list(item) for item in value.items()]
+    return value
+
+
+def _statement(cell, number, line, is_import, is_wanted_always, is_stub, binds, needs, imported, uses) -> Statement:
+    return Statement(
+        cell=int(cell),
+        number=int(number),
+        line=int(line),
+        is_import=bool(is_import),
+        is_wanted_always=bool(is_wanted_always),
+        is_stub=bool(is_stub),
+        binds=frozenset(map(str, binds)),
+        needs=frozenset(map(str, needs)),
+        imported={str(here): str(there) for here, there in imported},
+        uses=[(str(name), int(at)) for name, at in uses],
+    )
+
+
+def _looks_like(other: str, name: str) -> bool:
+    pairs = list(zip(other, name, strict=False))
+    return len(other) == len(name) and other != name and all(a == b or ord(a) > 127 for a, b in pairs)
+
+
+def file_bytes(path: Path) -> bytes:
+    """The bytes of a file. Raises Unreadable with a sentence for the student."""
     try:
         if not path.is_file():
             raise Unreadable("There is no such file. Check its name.")
@@ -143,7 +183,7 @@ def read(path: Path) -> Submission:
             f"The file is larger than {MAX_FILE >> 20} MB ({path.stat().st_size >> 20} MB). Clear the outputs "
             "(Edit > Clear all outputs), save, and hand in the file again."
         )
-    return parse(data, is_notebook=path.suffix.lower() != ".py")
+    return data
 
 
 def parse(data: bytes, is_notebook: bool = True) -> Submission:
@@ -157,6 +197,7 @@ def parse(data: bytes, is_notebook: bool = True) -> Submission:
         warnings.simplefilter("ignore")  # about the student's code; it is the student who should see them
         for index, source in enumerate(sources):
             _add_cell(submission, index, source)
+    del submission.findings[MAX_FINDINGS:]
     return submission
 
 
@@ -188,7 +229,8 @@ def _notebook(text: str) -> tuple[list[str], str, str]:
         raise Unreadable(f"This is not a notebook. {SAVE_AGAIN}")
     cells = notebook.get("cells")
     if cells is None and isinstance(worksheets := notebook.get("worksheets"), list):  # format 3
-        cells = [cell for sheet in worksheets if isinstance(sheet, dict) for cell in sheet.get("cells") or []]
+        lists = [sheet.get("cells") for sheet in worksheets if isinstance(sheet, dict)]
+        cells = [cell for cells in lists if isinstance(cells, list) for cell in cells]
     if not isinstance(cells, list):
         raise Unreadable(f"This notebook has no cells. {SAVE_AGAIN}")
     sources = []
@@ -214,7 +256,7 @@ def _lines(source: str) -> list[str]:
     return source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-_MAGIC = re.compile(r"\s*([%!?]|[\w, ]+=\s*[%!]|[\w.]+\?+\s*$)")
+_MAGIC = re.compile(r"[%!?]|\w[\w, ]*=\s*[%!]|[\w.]+\?+\s*$")  # of a line without its indentation
 _PYTHON_CELL_MAGIC = re.compile(r"\s*%%(time|timeit|capture|prun)\b")
 
 
@@ -232,9 +274,12 @@ def _without_magics(source: str) -> tuple[str, ast.Module]:
             return "\n".join(lines), ast.parse("\n".join(lines))
         except SyntaxError as error:
             number = (error.lineno or 0) - 1
-            if not 0 <= number < len(lines) or not _MAGIC.match(lines[number]):
+            if not 0 <= number < len(lines) or not _MAGIC.match(line := lines[number].lstrip()):
                 raise
-            lines[number] = " " * (len(lines[number]) - len(lines[number].lstrip())) + "pass"
+            indentation = " " * (len(lines[number]) - len(line))
+            lines[number] = indentation + "pass"
+            if line.startswith("!") and line.endswith("\\") and number + 1 < len(lines):
+                lines[number + 1] = f"{indentation}!{lines[number + 1].strip()}"  # the command goes on there
     raise SyntaxError("too many lines are not Python")
 
 
@@ -254,16 +299,36 @@ def _add_cell(submission: Submission, index: int, source: str) -> None:
         return
     submission.sources.append(source)
     for number, node in enumerate(tree.body):
-        if not isinstance(node, Kept):
+        if not isinstance(node, KEPT):
             continue
         try:
-            code = compile(ast.Module([node], []), "<statement>", "exec", dont_inherit=True)
+            statement = _describe(index, number, node)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             where = submission.where(index, node.lineno)
             sentence = f"Python refuses the statement in {where}, so it does not count."
             submission.findings.append(Finding(sentence, submission.line(index, node.lineno)))
             continue
-        submission.statements.append(Statement(index, number, node, code))
+        submission.statements.append(statement)
+
+
+# --- what the compiler knows of a statement --------------------------------------------------------------------------
+
+
+def _describe(cell: int, number: int, node: ast.stmt) -> Statement:
+    code = compile(ast.Module([node], []), "<statement>", "exec", dont_inherit=True)
+    stars = isinstance(node, ast.ImportFrom) and any(name.name == "*" for name in node.names)
+    return Statement(
+        cell=cell,
+        number=number,
+        line=node.lineno,
+        is_import=isinstance(node, ast.Import | ast.ImportFrom),
+        is_wanted_always=stars or (isinstance(node, ast.ImportFrom) and node.module == "__future__"),
+        is_stub=_is_stub(node),
+        binds=frozenset(str(i.argval) for i in dis.get_instructions(code) if i.opname == "STORE_NAME"),
+        needs=frozenset(_needs(code)),
+        imported=_imported(node),
+        uses=_uses(node),
+    )
 
 
 def _needs(code: types.CodeType) -> Iterator[str]:
@@ -274,3 +339,44 @@ def _needs(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _needs(constant)
+
+
+def _is_stub(node: ast.AST) -> bool:
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    body = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+    if not body or all(isinstance(statement, ast.Pass) for statement in body):
+        return True
+    return isinstance(body[0], ast.Raise) and "NotImplementedError" in ast.dump(body[0])
+
+
+def _imported(node: ast.stmt) -> dict[str, str]:
+    """What the imports in a statement bind, wherever they stand in it, and to which dotted name."""
+    known: dict[str, str] = {}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Import):
+            for name in inner.names:
+                first = name.name.split(".")[0]
+                known |= {name.asname: name.name} if name.asname else {first: first}
+        elif isinstance(inner, ast.ImportFrom):
+            known |= {name.asname or name.name: f"{inner.module}.{name.name}" for name in inner.names}
+    return known
+
+
+def _uses(node: ast.stmt) -> list[tuple[str, int]]:
+    """The dotted names in a statement, each with its first line; ".softmax" where what stands before has no name.
+
+    A name of more than eight parts is none that an exercise forbids, and a chain of thousands would take for ever.
+    """
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return []
+    found: dict[str, int] = {}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute | ast.Name):
+            parts, below = [], inner
+            while isinstance(below, ast.Attribute) and len(parts) < 8:
+                parts.append(below.attr)
+                below = below.value
+            parts.append(below.id if isinstance(below, ast.Name) else "")
+            found.setdefault(".".join(reversed(parts)), inner.lineno)
+    return list(found.items())

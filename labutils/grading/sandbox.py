@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from labutils.grading import frames
-from labutils.grading.worker import CONTROL
+import torch
+
+from labutils.grading import extract, frames, outer
 
 COURSE = Path(__file__).resolve().parents[1]  # the folder of labutils, which no child may read
 
@@ -22,7 +24,7 @@ START_ZYGOTE = """
 import json, socket, sys
 settings = json.loads(sys.argv[2])
 sys.path.insert(0, settings["root"])
-from labutils.grading import rings, worker
+from labutils.grading import worker
 sys.path.pop(0)  # where the course is installed beside other packages, their folder is on the path by itself
 worker.zygote(socket.socket(fileno=int(sys.argv[1])), settings)
 """
@@ -41,7 +43,7 @@ class Isolation:
 
     @property
     def complete(self) -> bool:
-        """Whether the child could neither open a socket, nor start a process, nor read or write a file of others."""
+        """Whether the child had no way to the network, to other processes, or to a file of others."""
         return all(self.refused.values())
 
     @property
@@ -54,12 +56,15 @@ class Isolation:
         return f"This code was NOT isolated: the way to {open_ways} stayed open (applied: {layers})."
 
 
+REMARKS = frozenset({"changed", "gradients", "subclass", "view"})  # on a result that may be right, see worker._remarks
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reply:
     """What came of one call. Only `value` and `place` depend on the student's process beyond a fixed set of words.
 
     `outcome` is "value", "raised", "missing" (the function was not there), "not plain" (no plain data came back),
-    "forbidden", "timeout", "died" or "unreadable".
+    "forbidden", "timeout", "died", "unreadable" or "late" (the submission's time was used up before this call).
     """
 
     outcome: str
@@ -67,84 +72,126 @@ class Reply:
     error: str = ""
     place: tuple[int, int] | None = None  # (cell, line) in the student's code
     forbidden: str = ""
+    kind: str = ""  # what came instead of plain data, see frames.NotPlain
     while_loading: "tuple[Reply, ...]" = ()
-    changed: bool = False  # whether the call changed an argument in place
+    remarks: frozenset[str] = frozenset()
 
 
 class Sandbox:
     """A zygote, ready to fork one child for each submission. Use it as a context manager.
 
     `memory` in bytes beyond what torch has mapped, `seconds` of processor time for each child, `deadline` in seconds
-    of wall time for each call. `without` names layers to leave out ("landlock", "seccomp").
-    Raises SandboxError where it cannot start.
+    of wall time for each call, `budget` in seconds of wall time for all calls of a session. `without` names layers to
+    leave out ("bubblewrap", "landlock", "seccomp"). Raises SandboxError where it cannot start.
     """
 
     def __init__(
-        self, *, memory: int = 1 << 30, seconds: int = 60, deadline: float = 10.0, without: tuple[str, ...] = ()
+        self,
+        *,
+        memory: int = 1 << 30,
+        seconds: int = 60,
+        deadline: float = 10.0,
+        budget: float = 60.0,
+        without: tuple[str, ...] = (),
     ):
         if sys.platform != "linux":
             raise SandboxError(
-                "Grading runs on Linux only: it isolates the students' code with Landlock and seccomp. "
-                "Use Linux, WSL 2 or a container; in a notebook, check() helps on any system."
+                "Grading runs on Linux only: it isolates the students' code with Landlock and seccomp. Use Linux, "
+                "WSL 2, or the container that containers/grading/Dockerfile describes. In a notebook, check() helps on "
+                "any system."
             )
-        self.deadline = deadline
-        self._folder = tempfile.TemporaryDirectory(prefix="grading-")
-        settings = {
+        self.deadline, self.budget = deadline, budget
+        self._settings = {
             "root": str(COURSE.parent),
             "course": str(COURSE),
             "memory": memory,
             "seconds": seconds,
             "without": list(without),
         }
+        self._folder = tempfile.TemporaryDirectory(prefix="grading-")
+        inside = outer.wrap if "bubblewrap" not in without else None
+        if not (inside and self._starts(inside)) and not self._starts(None):
+            self._folder.cleanup()
+            raise SandboxError(
+                f"The grading process did not start. Does `{sys.executable} -P -c 'import torch'` work, and is there "
+                "enough memory?"
+            )
+
+    def _starts(self, wrap: Callable[[list[str], Path], tuple[list[str], str] | None] | None) -> bool:
+        """Start the zygote, by the command line that `wrap` makes, and one child that says what it gave up."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._process = subprocess.Popen(
+        with theirs:
             # -P and an environment of our own: nothing that the caller's shell or folder holds reaches the child.
-            [sys.executable, "-P", "-B", "-c", START_ZYGOTE, str(theirs.fileno()), json.dumps(settings)],
-            pass_fds=[theirs.fileno()],
-            cwd=self._folder.name,
-            stdin=subprocess.DEVNULL,
-            env={"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},
-        )
-        theirs.close()
-        os.chmod(self._folder.name, 0o500)
-        self._control.settimeout(120)  # a first import of torch from a cold disk
+            settings = json.dumps(self._settings)
+            command = [sys.executable, "-P", "-B", "-c", START_ZYGOTE, str(theirs.fileno()), settings]
+            command, self._ring = (command, None) if wrap is None else wrap(command, COURSE) or ([], None)
+            if not command:
+                self._control.close()
+                return False
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                cwd=self._folder.name,
+                stdin=subprocess.DEVNULL,
+                env={"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},
+                start_new_session=True,  # Ctrl-C is for the grader, which then ends the zygote
+            )
         try:
-            ready = self._control.recv(16)
-        except TimeoutError:
-            ready = b""
-        if ready != b"ready":
-            self.close()
-            raise SandboxError(f"The grading process did not start. Does `{sys.executable} -P -c 'import torch'` work?")
-        try:
+            self._control.settimeout(120)  # a first import of torch from a cold disk
+            if self._control.recv(16) != b"ready":
+                raise SandboxError
             with Session(self) as session:
                 session.start()
                 assert session.isolation
                 self.isolation = session.isolation
-        except SandboxError:
-            self.close()
-            raise
+        except (OSError, SandboxError):
+            self._stop()
+            return False
+        return True
 
     def fork(self) -> tuple[int, socket.socket]:
-        """Make a child. Returns its process id and our end of its socket."""
+        """Make a child. Returns its process id and our end of its socket. Raises SandboxError if the zygote is gone."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        socket.send_fds(self._control, [CONTROL.pack(b"f", 0)], [theirs.fileno()])
-        theirs.close()
-        return CONTROL.unpack(self._control.recv(CONTROL.size))[1], ours
+        with theirs:
+            return self._order(b"f", 0, [theirs.fileno()]), ours
 
     def end(self, pid: int) -> int:
-        """Kill a child with its process group. Returns how it ended, as os.waitpid tells it."""
-        self._control.sendall(CONTROL.pack(b"k", pid))
-        return CONTROL.unpack(self._control.recv(CONTROL.size))[1]
+        """Kill a child with all that it started. Returns how it ended, as os.waitpid tells it. Raises SandboxError."""
+        return self._order(b"k", pid, [])
+
+    def _order(self, order: bytes, pid: int, descriptors: list[int]) -> int:
+        try:
+            socket.send_fds(self._control, [frames.CONTROL.pack(order, pid)], descriptors)
+            answer = self._control.recv(frames.CONTROL.size)
+        except OSError:
+            answer = b""
+        if len(answer) != frames.CONTROL.size:
+            raise SandboxError("The grading process has ended, perhaps for want of memory. Start again.")
+        return frames.CONTROL.unpack(answer)[1]
+
+    def layers(self, namespaces: list[str], inner: list[str]) -> tuple[str, ...]:
+        """The names of all layers around a child that is in these namespaces: the outer ring counts only if seen."""
+        apart = all(theirs != ours for theirs, ours in zip(namespaces, outer.namespaces(), strict=True))
+        return (self._ring, *inner) if self._ring and apart else tuple(inner)
+
+    def read(self, path: Path) -> extract.Submission:
+        """Read a notebook or a .py file, in a child of its own. Raises Unreadable with a sentence for the student."""
+        data = extract.file_bytes(path)
+        with Session(self) as session:
+            return session.read(data, is_notebook=path.suffix.lower() != ".py")
 
     def close(self) -> None:
         """End the zygote, and with it every child."""
+        self._stop()
+        self._folder.cleanup()
+
+    def _stop(self) -> None:
         self._control.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._folder.cleanup()
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -161,7 +208,8 @@ class Session:
     def __init__(self, sandbox: Sandbox):
         self._sandbox = sandbox
         self._child: tuple[int, socket.socket] | None = None
-        self._calls = 0
+        self._questions = 0
+        self._end_of_time = time.monotonic() + sandbox.budget
 
     def start(self) -> socket.socket:
         """Fork a child where there is none, and read what it gave up. Raises SandboxError if it does not come up."""
@@ -170,36 +218,68 @@ class Session:
             try:
                 # Trusted: the child writes this before it has read anything of the student's.
                 first = frames.receive(self._child[1], time.monotonic() + 60)
-            except (TimeoutError, EOFError, OSError, frames.BadFrame):
+            except (EOFError, OSError, frames.BadFrame):  # TimeoutError is an OSError
                 self._end()
                 raise SandboxError("The student's process did not start: is there enough memory?") from None
-            self.isolation = Isolation(layers=tuple(first["layers"]), refused=first["refused"])
+            layers = self._sandbox.layers(first["namespaces"], first["layers"])
+            self.isolation = Isolation(layers=layers, refused=first["refused"])
         return self._child[1]
+
+    def read(self, data: bytes, *, is_notebook: bool) -> extract.Submission:
+        """Parse a file's bytes in the child. Raises Unreadable with a sentence for the student."""
+        content = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.zeros(0, dtype=torch.uint8)
+        answer = self._ask({"is_notebook": is_notebook}, content)
+        try:
+            if isinstance(answer, dict) and answer["ok"] is True:
+                return extract.Submission.from_plain(answer["value"])
+            if isinstance(answer, dict) and isinstance(answer["value"], str):
+                raise extract.Unreadable(answer["value"])
+        except (KeyError, ValueError, TypeError, AttributeError):
+            pass
+        raise extract.Unreadable(
+            "Python could not read the code in this file: it is too long, or some of it is nested too deeply. "
+            "Hand in the lab's own notebook with your functions in it."
+        )
 
     def call(self, request: dict, inputs: dict) -> Reply:
         """Ask for one call. `request` has the keys function, cells, adapter, forbidden and seed (see `worker`)."""
-        connection = self.start()
-        self._calls += 1
-        question = frames.pack({**request, "id": self._calls}, inputs)
-        limit = time.monotonic() + self._sandbox.deadline
+        answer = self._ask(request, inputs)
+        if isinstance(answer, Reply):
+            return answer
         try:
-            connection.settimeout(self._sandbox.deadline)
+            return _read(answer)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self._end()
+            return Reply(outcome="unreadable")
+
+    def _ask(self, request: dict, value: Any) -> dict | Reply:
+        """The child's answer, or what came instead of one."""
+        self._questions += 1
+        question = frames.pack({**request, "id": self._questions}, value)
+        if time.monotonic() >= self._end_of_time:
+            return Reply(outcome="late")
+        connection = self.start()
+        patience = min(self._sandbox.deadline, max(0.1, self._end_of_time - time.monotonic()))
+        limit = time.monotonic() + patience
+        try:
+            connection.settimeout(patience)
             connection.sendall(question)
             answer = frames.receive(connection, limit)
-            if answer.get("id") != self._calls:
+            if answer.get("id") != self._questions:
                 raise frames.BadFrame("an answer to another question")
-            return _read(answer)
+            return answer
         except TimeoutError:
             self._end()
             return Reply(outcome="timeout")
         except (EOFError, OSError):
             return Reply(outcome="died", error=_cause(self._end()))
-        except (frames.BadFrame, KeyError, TypeError, ValueError, AttributeError):
+        except frames.BadFrame:
             self._end()
             return Reply(outcome="unreadable")
 
     def _end(self) -> int:
-        assert self._child is not None
+        if self._child is None:
+            return 0
         pid, connection = self._child
         self._child = None
         connection.close()
@@ -209,17 +289,16 @@ class Session:
         return self
 
     def __exit__(self, *_exception) -> None:
-        if self._child is not None:
-            self._end()
+        self._end()
 
 
 def _read(answer: dict) -> Reply:
     """Check an answer's form: the child may have written anything. Words come from lists of ours, never from there."""
     loading = tuple(_failure(raised) for raised in answer["raised"][:20])
     if answer["ok"] is True:
-        return Reply(outcome="value", value=answer["value"], while_loading=loading, changed=answer["changed"] is True)
-    failure = _failure(answer)
-    return Reply(**{**failure.__dict__, "while_loading": loading})
+        remarks = REMARKS.intersection(answer["remarks"])
+        return Reply(outcome="value", value=answer["value"], while_loading=loading, remarks=remarks)
+    return replace(_failure(answer), while_loading=loading)
 
 
 def _failure(raised: dict) -> Reply:
@@ -230,11 +309,13 @@ def _failure(raised: dict) -> Reply:
         place = (cell, line) if type(cell) is int and type(line) is int else None
     kind = getattr(builtins, error, None)
     known = isinstance(kind, type) and issubclass(kind, BaseException)
+    forbidden, kind = raised.get("forbidden"), raised.get("kind")
     return Reply(
         outcome=outcomes.get(error, "raised"),
         error=error if known else "an exception",
         place=place,
-        forbidden=str(raised.get("forbidden") or ""),
+        forbidden=forbidden if isinstance(forbidden, str) else "",
+        kind=kind if isinstance(kind, str) else "",
     )
 
 
