@@ -279,6 +279,7 @@ def sampler(
     *,
     max_new_tokens: int,
     stop_token: int,
+    device: torch.device | str = "cpu",
     **settings: Any,
 ) -> Generate:
     """A `generate` that draws from a model of `labutils.sampling`, with the settings of `filter_logits`.
@@ -294,13 +295,13 @@ def sampler(
         texts: list[str] = [""] * len(prompts)
         for length in sorted(set(map(len, starts))):  # without padding, which a model would have to be told of
             here = [i for i, start in enumerate(starts) if len(start) == length]
-            tokens = torch.tensor([starts[i] for i in here])
+            tokens = torch.tensor([starts[i] for i in here], device=device)
             noise = [torch.rand(max_new_tokens, 1, generator=torch.Generator().manual_seed(seeds[i])) for i in here]
             for u in torch.stack(noise, dim=1).double():
                 logits = filter_logits(model(tokens)[:, -1].cpu(), **settings)
                 mass = logits.double().softmax(-1).cumsum(-1)
                 new = torch.searchsorted(mass, u * mass[:, -1:], right=True).clamp(max=mass.shape[1] - 1)
-                tokens = torch.cat((tokens, new), dim=1)
+                tokens = torch.cat((tokens, new.to(device)), dim=1)
                 if (tokens[:, length:] == stop_token).any(dim=1).all():
                     break
             for i, row in zip(here, tokens[:, length:].tolist(), strict=True):
