@@ -56,7 +56,7 @@ function render({ model, el }) {
   const { accuracy, bayes, parameters } = state();
   const sizes = Object.keys(accuracy);
   const last = bayes.length - 1;
-  const called = (size) => parameters[size].toLocaleString("en") + (size.includes("noisy") ? ", doubting" : "");
+  const called = (size) => parameters[size].toLocaleString("en") + (size.includes("noisy") ? ", taught with errors" : "");
 
   const choice = (title, key, options) => {
     const [node, follow] = presets(model, options.map(([text, value]) => [text, { [key]: value }]));

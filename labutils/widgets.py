@@ -482,7 +482,7 @@ def _in_context_table(counted: dict) -> str:
     """What a reader without JavaScript gets: the share of right answers after some numbers of examples."""
     shown = (0, 1, 2, 4, 8)
     rows = [
-        (f"{counted['parameters'][size]:,} weights{', doubting' * ('noisy' in size)}, {name}", groups[group]["right"])
+        (f"{counted['parameters'][size]:,} weights{', taught with errors' * ('noisy' in size)}, {name}", groups[group]["right"])
         for size, groups in counted["accuracy"].items()
         for group, name in _INSTRUCTIONS.items()
         if group in ("rare", "never")
@@ -533,5 +533,5 @@ def in_context_explorer(*, size: str = "8", group: str = "rare", labels: str = "
         label="In-context explorer: a model, an instruction, a number of examples, and the share of right answers",
         fallback=_in_context_table(counted),
         state=counted | {"size": size, "group": group, "labels": labels, "examples": examples},
-        height=560,
+        height=490,
     )
