@@ -482,7 +482,10 @@ def _in_context_table(counted: dict) -> str:
     """What a reader without JavaScript gets: the share of right answers after some numbers of examples."""
     shown = (0, 1, 2, 4, 8)
     rows = [
-        (f"{counted['parameters'][size]:,} weights{', taught with errors' * ('noisy' in size)}, {name}", groups[group]["right"])
+        (
+            f"{counted['parameters'][size]:,} weights{', taught with errors' * ('noisy' in size)}, {name}",
+            groups[group]["right"],
+        )
         for size, groups in counted["accuracy"].items()
         for group, name in _INSTRUCTIONS.items()
         if group in ("rare", "never")
