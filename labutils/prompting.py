@@ -142,7 +142,7 @@ def label_scores(
     scores = log_probabilities.log_softmax(dim=-1)
     if content_free is not None:
         of_each = content_free.log_softmax(dim=-1).reshape(-1, content_free.shape[-1])
-        scores = scores - (of_each.logsumexp(dim=0) - math.log(len(of_each)))
+        scores = scores - of_each.logsumexp(dim=0)  # the mean but for a constant, which the last line takes out
     return scores.log_softmax(dim=-1)
 
 

@@ -138,6 +138,11 @@ def test_a_completion_ends_at_each_of_the_models_ends_and_before_the_stop_text(g
     assert completions.HuggingFace(model=model, tokenizer=tokenizer, max_new_tokens=5)(["a b"]) == [""]
 
 
+def test_of_several_ends_the_first_counts():
+    assert completions._until([4, 1, 2, 3, 2], (3, 2)) == [4, 1]
+    assert completions._until([4, 1], (3, 2)) == [4, 1]
+
+
 def test_with_a_chat_template_the_prompt_is_the_turn_of_a_user(gpt2, monkeypatch):
     model, tokenizer = gpt2
     bare = completions.HuggingFace(model=model, tokenizer=tokenizer, max_new_tokens=5)(["user : a you :"])
