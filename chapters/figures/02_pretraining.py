@@ -6,18 +6,15 @@ told apart by the colour-blind and read on white and on black; where a colour me
 too.
 """
 
-import math
-from pathlib import Path
+from functools import partial
 
 import torch
+from figure_kit import BLUE, GREEN, INK, ORANGE, PINK, WIDTH, arrow, box, save_drawing, text
 
 from labutils.attention import causal_mask
 from labutils.objectives import corrupt_spans, mask_tokens
 
-HERE = Path(__file__).parent
-
-INK, BLUE, ORANGE, GREEN, PINK = "#778089", "#3d85c6", "#d5702a", "#1d9e78", "#bf6ea3"
-WIDTH = 440
+text = partial(text, size=13)
 
 SENTENCE = "the dogs near the old tree watch a cow ."
 WORDS = [str(word) for word in SENTENCE.split()]
@@ -29,41 +26,6 @@ DROPPED = (2, 3, 6)  # places in the sentence
 RATE, SEED = 0.3, 2206
 
 CELL = WIDTH / len(WORDS)
-
-
-def text(
-    x: float, y: float, words: str, colour: str = INK, *, anchor: str = "middle", bold: bool = False, size: int = 13
-) -> str:
-    """Words whose middle line is at y."""
-    weight = ' font-weight="700"' if bold else ""
-    return (
-        f'<text x="{x:g}" y="{y + 0.35 * size:g}" fill="{colour}" font-size="{size}" text-anchor="{anchor}"{weight}>'
-        f"{words}</text>"
-    )
-
-
-def line(*points: tuple[float, float], colour: str = INK, width: float = 1.5, dash: str = "") -> str:
-    """A path through the points, with an arrowhead at its end."""
-    path = "M" + " L".join(f"{x:g} {y:g}" for x, y in points)
-    extra = f' stroke-dasharray="{dash}"' if dash else ""
-    (x0, y0), (x1, y1) = points[-2:]
-    angle = math.atan2(y1 - y0, x1 - x0)
-    corners = [(x1, y1)] + [
-        (x1 - 7 * math.cos(angle + side), y1 - 7 * math.sin(angle + side)) for side in (-0.45, 0.45)
-    ]
-    head = " L".join(f"{x:.1f} {y:.1f}" for x, y in corners)
-    return (
-        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"{extra}/>'
-        f'<path d="M{head} Z" fill="{colour}"/>'
-    )
-
-
-def box(x: float, y: float, width: float, height: float, colour: str = INK, *, fill: float = 0.15) -> str:
-    """A box with a border of the colour and a faint filling of it."""
-    return (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="4" stroke="{colour}" '
-        f'stroke-width="1.5" fill="{colour}" fill-opacity="{fill:g}"/>'
-    )
 
 
 def row(y: float, name: str, words: list[str], colours: dict[int, str] | None = None, *, start: float = 0) -> list[str]:
@@ -107,7 +69,7 @@ def causal() -> tuple[list[str], int]:
     n = len(WORDS)
     marks = row(10, "input: the text as it is", WORDS)
     marks += row(92, "target: the next word", [*WORDS[1:], ""], dict.fromkeys(range(n - 1), GREEN))
-    marks += [line((CELL * (i + 0.5), 50), (CELL * (i + 0.5), 82), colour=GREEN) for i in range(n - 1)]
+    marks += [arrow((CELL * (i + 0.5), 50), (CELL * (i + 0.5), 82), colour=GREEN) for i in range(n - 1)]
     marks += mask_grid(1, 168, causal_mask(n), 12)
     marks.append(text(0, 154, "mask", anchor="start", bold=True))
     marks += lines_of_text(
@@ -210,10 +172,12 @@ def teacher() -> tuple[list[str], int]:
                 text(x + step / 2 - 4, y + 34, says[i], colour, bold=True),
                 box(x + 8, y + 88, step - 24, 28, source),
                 text(x + step / 2 - 4, y + 102, reads[i], source, bold=True),
-                line((x + step / 2 - 4, y + 88), (x + step / 2 - 4, y + 52)),
+                arrow((x + step / 2 - 4, y + 88), (x + step / 2 - 4, y + 52)),
             ]
             if own and i < 4:
-                marks.append(line((x + step - 16, y + 34), (x + step - 4, y + 34), (x + step + 10, y + 84), dash="4 3"))
+                marks.append(
+                    arrow((x + step - 16, y + 34), (x + step - 4, y + 34), (x + step + 10, y + 84), dash="4 3")
+                )
         marks.append(text(0, y + 132, "it says (above), having read (below) and all before", anchor="start", size=12))
     return marks, 318
 
@@ -239,7 +203,7 @@ def contrast() -> tuple[list[str], int]:
                     text(x + cell * (j + 0.5), 50 + cell * (i + 0.5), f"{values[i, j]:.2f}", colour, bold=i == j),
                 ]
     marks += [
-        line((204, 116), (262, 116)),
+        arrow((204, 116), (262, 116)),
         text(233, 98, f"÷ {TEMPERATURE:g}", size=12),
         text(0, 204, "On the diagonal are the partners; all others in a row are negatives.", anchor="start"),
     ]
@@ -271,10 +235,10 @@ def parallel() -> tuple[list[str], int]:
                     text(
                         x + 31 + 70 * device, 232, f"rows {('1–16', '17–32')[device]}", (BLUE, ORANGE)[device], size=12
                     ),
-                    line((x + 31 + 70 * device, 222), (x + 31 + 70 * device, 200)),
+                    arrow((x + 31 + 70 * device, 222), (x + 31 + 70 * device, 200)),
                 ]
         else:
-            marks += [text(x + 66, 232, "all rows", size=12), line((x + 66, 222), (x + 66, 200))]
+            marks += [text(x + 66, 232, "all rows", size=12), arrow((x + 66, 222), (x + 66, 200))]
         sent = {"data": "sent: gradients", "tensor": "sent: parts of sums", "pipeline": "sent: activations"}[name]
         marks.append(text(x + 66, 258, sent, size=12))
     marks += [
@@ -284,16 +248,6 @@ def parallel() -> tuple[list[str], int]:
     return marks, 304
 
 
-def save(name: str, marks: list[str], height: int) -> None:
-    """Write the SVG; its size in pixels is the size of its coordinates."""
-    body = "\n".join(marks)
-    (HERE / f"02_{name}.svg").write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        f'font-family="system-ui, sans-serif">\n{body}\n</svg>\n',
-        encoding="utf-8",
-    )
-
-
 if __name__ == "__main__":
     for draw in (causal, masked, spans, teacher, contrast, parallel):
-        save(draw.__name__, *draw())
+        save_drawing(f"02_{draw.__name__}", *draw())

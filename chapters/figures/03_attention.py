@@ -6,61 +6,14 @@ and on black; where a colour means something, a word or a shape says it too.
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
-
-HERE = Path(__file__).parent
-
-INK, BLUE, ORANGE, GREEN, PINK = "#778089", "#3d85c6", "#d5702a", "#1d9e78", "#bf6ea3"
-WIDTH = 440
+from figure_kit import BLUE, GREEN, INK, ORANGE, PINK, arrow, box, head, line, save_drawing, text
 
 WORDS = ("the", "dogs", "sleep")
 QUERY = np.array([[0, 2], [1, 1], [2, 0]])
 KEY = np.array([[0, 1], [2, 1], [1, 0]])
 VALUE = np.array([[1, 0], [0, 3], [1, 1]])
-
-
-def text(
-    x: float, y: float, words: str, colour: str = INK, *, anchor: str = "middle", bold: bool = False, size: int = 14
-) -> str:
-    """Words whose middle line is at y. What follows "_" is set lower, as an index."""
-    words, _, index = words.partition("_")
-    index = f'<tspan dy="4" font-size="{size - 3}">{index}</tspan>' if index else ""
-    weight = ' font-weight="700"' if bold else ""
-    return (
-        f'<text x="{x:g}" y="{y + 0.35 * size:g}" fill="{colour}" font-size="{size}" text-anchor="{anchor}"{weight}>'
-        f"{words}{index}</text>"
-    )
-
-
-def line(
-    *points: tuple[float, float], colour: str = INK, width: float = 1.5, arrow: bool = False, dash: str = ""
-) -> str:
-    """A path through the points, with an arrowhead at its end if asked for."""
-    path = "M" + " L".join(f"{x:g} {y:g}" for x, y in points)
-    extra = f' stroke-dasharray="{dash}"' if dash else ""
-    body = f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"{extra}/>'
-    return body + (head(points[-2], points[-1], colour) if arrow else "")
-
-
-def head(start: tuple[float, float], end: tuple[float, float], colour: str, size: float = 8) -> str:
-    """An arrowhead at `end`, coming from `start`."""
-    angle = math.atan2(end[1] - start[1], end[0] - start[0])
-    corners = [end] + [
-        (end[0] - size * math.cos(angle + side), end[1] - size * math.sin(angle + side)) for side in (-0.45, 0.45)
-    ]
-    return f'<path d="M{" L".join(f"{x:.1f} {y:.1f}" for x, y in corners)} Z" fill="{colour}"/>'
-
-
-def box(
-    x: float, y: float, width: float, height: float, colour: str = INK, *, fill: float = 0.15, radius: float = 4
-) -> str:
-    """A box with a border of the colour and a faint filling of it."""
-    return (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius:g}" stroke="{colour}" '
-        f'stroke-width="1.5" fill="{colour}" fill-opacity="{fill:.3g}"/>'
-    )
 
 
 def bar(x: float, y: float, width: float, height: float, colour: str) -> str:
@@ -102,7 +55,7 @@ def lookup() -> tuple[list[str], int]:
     for i, (word, colour) in enumerate(zip(WORDS, colours, strict=True)):
         y = 78 + 84 * i
         marks += [
-            line((68, 161), (94, y), arrow=True),
+            arrow((68, 161), (94, y)),
             text(128, y - 26, word, colour, bold=True),
             box(100, y - 13, 56, 26, colour),
             text(128, y, f"({KEY[i, 0]}, {KEY[i, 1]})", colour, bold=True),
@@ -121,7 +74,7 @@ def lookup() -> tuple[list[str], int]:
         text(392, 262, "output", bold=True),
         box(346, 274, 92, 26, BLUE),
         text(392, 287, f"({outputs[2, 0]:.2f}, {outputs[2, 1]:.2f})", BLUE, bold=True, size=13),
-        line((398, 172), (398, 250), colour=BLUE, width=2, arrow=True),
+        arrow((398, 172), (398, 250), colour=BLUE, width=2),
     ]
     return marks, 308
 
@@ -168,7 +121,7 @@ def shapes() -> tuple[list[str], int]:
     ]
     for x, name in ((40, "Q"), (184, "K"), (328, "V")):
         marks += [
-            line((220, 90), (x + 36, 134), arrow=True),
+            arrow((220, 90), (x + 36, 134)),
             text(x + 36 + (22 if x >= 184 else -22), 112, f"W_{name}", anchor="start" if x >= 184 else "end"),
             grid(x, 156, n, d, cell, both),
             text(x - 10, 183, name, bold=True),
@@ -187,19 +140,19 @@ def shapes() -> tuple[list[str], int]:
             text(x + 123, y + 27, "="),
             grid(x + 134, y, n, n, cell, colour, fill=0.45),
             text(x + 161, y + 68, "6 × 6", size=13),
-            line((x + 161, y + 80), (x + 161, y + 106), colour=colour, arrow=True),
+            arrow((x + 161, y + 80), (x + 161, y + 106), colour=colour),
             text(x + 150, y + 93, "softmax, times V", anchor="end", size=13),
             grid(x + 143, y + 112, n, d_head, cell, colour),
             text(x + 132, y + 139, "6 × 4", anchor="end", size=13),
         ]
     y = 498
     marks += [
-        line((177, 446), (208, y - 8), colour=BLUE, arrow=True),
-        line((397, 446), (236, y - 8), colour=ORANGE, arrow=True),
+        arrow((177, 446), (208, y - 8), colour=BLUE),
+        arrow((397, 446), (236, y - 8), colour=ORANGE),
         text(120, y - 28, "side by side", size=13),
         grid(184, y, n, d, cell, both),
         text(174, y + 27, "6 × 8", anchor="end", size=13),
-        line((220, y + 58), (220, y + 86), arrow=True),
+        arrow((220, y + 58), (220, y + 86)),
         text(232, y + 72, "W_O", anchor="start"),
         grid(184, y + 92, n, d, cell, INK),
         text(174, y + 119, "6 × 8", anchor="end", size=13),
@@ -304,36 +257,26 @@ def stream() -> tuple[list[str], int]:
     ]
     for y, name, colour in ((392, "attention", ORANGE), (220, "feed-forward", GREEN)):
         marks += [
-            line((x, y), (225, y), (225, y - 16), colour=INK, arrow=True),
+            arrow((x, y), (225, y), (225, y - 16), colour=INK),
             box(185, y - 42, 80, 26, INK),
             text(225, y - 29, "norm"),
-            line((225, y - 42), (225, y - 60), arrow=True),
+            arrow((225, y - 42), (225, y - 60)),
             box(165, y - 96, 120, 36, colour),
             text(225, y - 78, name, colour, bold=True),
-            line((225, y - 96), (225, y - 118), (x + 13, y - 118), colour=colour, width=2, arrow=True),
+            arrow((225, y - 96), (225, y - 118), (x + 13, y - 118), colour=colour, width=2),
             f'<circle cx="{x}" cy="{y - 118}" r="12" fill="{colour}"/>',
             f'<path d="M{x - 6} {y - 118} H{x + 6} M{x} {y - 124} V{y - 112}" stroke="#fff" stroke-width="2"/>',
         ]
     for i, offset in enumerate((0, 22, 44)):
         marks.append(line((392 + offset, 452), (392 + offset, 40), colour=BLUE, width=3, dash="" if i < 2 else "2 5"))
     marks += [
-        line((390, 314), (292, 314), colour=ORANGE, width=2, arrow=True),
+        arrow((390, 314), (292, 314), colour=ORANGE, width=2),
         text(338, 300, "keys, values", ORANGE, size=13),
         text(440, 470, "earlier positions", anchor="end", size=13),
     ]
     return marks, 482
 
 
-def save(name: str, marks: list[str], height: int) -> None:
-    """Write the SVG; its size in pixels is the size of its coordinates."""
-    body = "\n".join(marks)
-    (HERE / f"03_{name}.svg").write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
-        f'font-family="system-ui, sans-serif">\n{body}\n</svg>\n',
-        encoding="utf-8",
-    )
-
-
 if __name__ == "__main__":
     for draw in (lookup, mask, shapes, sharing, rotary, stream):
-        save(draw.__name__, *draw())
+        save_drawing(f"03_{draw.__name__}", *draw())

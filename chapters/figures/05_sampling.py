@@ -5,38 +5,17 @@ in its notebook. The colours are mid-tones that can be told apart by the colour-
 """
 
 import math
-from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from figure_kit import BLUE, GREEN, INK, LABS, ORANGE, PINK, save_plot
 from matplotlib.figure import Figure
 
 from labutils import evidence, sampling
 from labutils.widgets import DESSERT
 
-HERE = Path(__file__).parent
-NOTEBOOK = HERE.parent.parent / "labs" / "12_decoding.ipynb"
-
-INK, BLUE, ORANGE, GREEN, PINK = "#778089", "#3d85c6", "#d5702a", "#1d9e78", "#bf6ea3"
-STYLE = {
-    "svg.hashsalt": "chapter 5",  # element ids do not change from one run to the next
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": INK,
-    "grid.alpha": 0.25,
-    "lines.linewidth": 2,
-    "savefig.transparent": True,
-    "figure.constrained_layout.use": True,
-}
+NOTEBOOK = LABS / "12_decoding.ipynb"
 
 
 def tree() -> Figure:
@@ -181,15 +160,8 @@ def plane() -> Figure:
     return figure
 
 
-def save(figure: Figure, name: str) -> None:
-    """Write an SVG without a date, so that equal figures are equal files."""
-    figure.savefig(HERE / f"05_{name}.svg", metadata={"Date": None, "Creator": None})
-    plt.close(figure)
-
-
 if __name__ == "__main__":
     if not NOTEBOOK.exists():
         raise SystemExit("The figure of the plane needs the evidence of lab 12: run `make labs` first.")
-    with mpl.rc_context(STYLE):
-        for draw in (tree, temperature, rules, plane):
-            save(draw(), draw.__name__)
+    for draw in (tree, temperature, rules, plane):
+        save_plot(f"05_{draw.__name__}", draw())
