@@ -176,9 +176,9 @@ def as_text(way, told, places):
 STEPS, BATCH = 300, 32
 
 
-def teach(text, n_prompt, vocab_size):
+def teach(text, n_prompt, vocab_size, number=0):
     """Train a model with one layer on the completions of texts; `text(step)` is a batch of them."""
-    seed(0)
+    seed(number)
     length = text(0).shape[1]
     student = Decoder(Config(vocab_size=vocab_size, n_layers=1, position="learned", max_len=length)).to(device())
 
@@ -274,10 +274,11 @@ thought is the reason for an answer. Large models do not always pass it
 Sums of two numbers of three digits, as one does them on paper: from the right, carry and digit of each column, then a
 semicolon and the answer.
 
-Again three students: **direct**; **first**, the steps and then the answer; and **after**, the answer and then the same
-steps. The last two read exactly the same tokens in training, in another order.
+Again three kinds of students: **direct**; **first**, the steps and then the answer; and **after**, the answer and then
+the same steps. The last two read exactly the same tokens in training, in another order. Of *after* there are three,
+which begin with other random weights and practise on other sums; you will see why.
 
-**Predict.** The answer of **after** is written before its reasons. Does having learned the reasons help it?
+**Predict.** The answer of *after* is written before its reasons. Does having learned the reasons help it?
 """
 
 # %%
@@ -311,27 +312,62 @@ for way in ("direct", "first", "after"):
     example = as_sum(way, *sums(1, 7))[0]
     print(f"{way:7}", "".join(CHARACTERS[token] for token in example))
 # %%
-adders = {}
 ASKED, ANSWER, STEP_TOKENS = 2 * DIGITS + 2, DIGITS + 1, 2 * DIGITS + 1
-for way in ("direct", "after", "first"):
-    text = partial(lambda way, step: as_sum(way, *sums(BATCH, step)), way)
-    adders[way] = teach(text, ASKED, len(CHARACTERS))
+
+
+def adder(way, number=0):
+    """A student of sums."""
+    practice = partial(lambda way, step: as_sum(way, *sums(BATCH, step + 1000 * number)), way)
+    return teach(practice, ASKED, len(CHARACTERS), number)
+
+
+direct, first, *after = adder("direct"), adder("first"), adder("after", 0), adder("after", 1), adder("after", 2)
+
 
 # %%
 question, steps, answer = (part.to(device()) for part in sums(500, 1_000_000))
-ranges = {"direct": (0, 0.15), "after": (0, 0.15), "first": (0.75, 1)}
-for way, claim in {"direct": "loop-cot", "after": "loop-assistive-tokens", "first": "loop-cot"}.items():
-    n_new = ANSWER + STEP_TOKENS * (way == "first")
-    made = sampling.generate(adders[way], question, max_new_tokens=n_new, greedy=True).new_tokens
-    share = (made[:, -ANSWER:] == answer).all(1).double().mean()
-    what = f"sums that are right, steps {way}" if way != "direct" else "sums that are right, answer directly"
-    measure(claim, share, between=ranges[way], name=f"sums-{way}", what=what)
-# sabotage: loop-cot/sums-first: (way == "first") => (way == "last")
+
+
+def share_right(student, n_before=0):
+    """The share of sums with the right answer, which the student writes after `n_before` other tokens."""
+    made = sampling.generate(student, question, max_new_tokens=n_before + ANSWER, greedy=True).new_tokens
+    return (made[:, n_before:] == answer).all(1).double().mean().item()
+
+
+directly, stepwise = share_right(direct), share_right(first, STEP_TOKENS)
+measure("loop-cot", directly, between=(0, 0.15), name="sums-direct", what="right sums: answer directly")
+measure("loop-cot", stepwise, between=(0.8, 1), name="sums-first", what="right sums: steps first")
+# sabotage: loop-cot/sums-first: share_right(first, STEP_TOKENS) => share_right(first)
+
+# %%
+claim = "loop-assistive-tokens"
+later = [share_right(student) for student in after]
+measure(claim, min(later), between=(0, 0.4), name="sums-after-worst", what="right sums: steps after, worst student")
+measure(claim, max(later), between=(0, 0.85), name="sums-after-best", what="right sums: steps after, best student")
+measure(
+    claim, stepwise - max(later), between=(0.05, 1), name="order", what="steps first, minus the best of steps after"
+)
+# sabotage: loop-assistive-tokens/order: stepwise - max(later) => max(later) - stepwise
+
+# %%
+with torch.no_grad():
+    end = torch.full_like(question[:, :1], CHARACTERS.index(";"))
+    short = torch.cat([question, answer], dim=1)
+    whole = torch.cat([short, end, steps], dim=1)
+    scores = [prompting.log_probability(after[0](x)[:, : short.shape[1]], short, ASKED) for x in (short, whole)]
+change = (scores[1] - scores[0]).abs().max()
+measure(
+    claim, change, between=(0, 1e-4), name="later-words", what="change of log p(answer) by the steps after it", digits=1
+)
 
 # %% [markdown]
 r"""
-Reasons that come after the answer cannot help it: no factor of the answer's probability has read them. The same tokens
-*before* the answer make nearly all of it. So it is neither more training nor more text; it is the order.
+Steps before the answer make nearly all of it. Steps after it are no help *as text*: no factor of the answer's
+probability has read them, so they change nothing. Two students that read the same tokens differ because of the order.
+
+And yet one surprise: the three *after* students are not alike, and the best of them may be far ahead of *direct*. To
+have *learned* the steps can teach a student something that it uses without writing them. The lesson is not reliable.
+Writing first is.
 
 **Predict.** In the steps of 345 + 678 the last column says 13. Somebody writes 14. Which answer follows?
 """
@@ -341,7 +377,7 @@ claim = "loop-virtuous-vicious"
 spoilt = steps.clone()
 spoilt[:, 1] = (spoilt[:, 1] + 1) % 10
 begun = torch.cat([question, spoilt[:, :2]], dim=1)
-made = sampling.generate(adders["first"], begun, max_new_tokens=ANSWER + STEP_TOKENS - 2, greedy=True).new_tokens
+made = sampling.generate(first, begun, max_new_tokens=ANSWER + STEP_TOKENS - 2, greedy=True).new_tokens
 follows = torch.cat([answer[:, :-1], spoilt[:, 1:2]], dim=1)
 for name, (expected, between) in {"sum-truth": (answer, (0, 0.05)), "sum-spoilt": (follows, (0.7, 1))}.items():
     share = (made[:, -ANSWER:] == expected).all(1).double().mean()
@@ -357,7 +393,7 @@ read many texts with steps, and a prompt that shows some, or asks for them, make
 first of these studies that helped models of about 100 billion parameters and could hurt smaller ones. Reinforcement
 learning on answers that can be checked has changed this since ([DeepSeek-AI, 2025](../chapters/bibliography.md)).
 
-*Verdicts. `loop-assistive-tokens`: holds, if the words come before the answer and carry the steps. `loop-cot`: chain of
+*Verdicts. `loop-assistive-tokens`: holds, if the words come before the answer and say something. `loop-cot`: chain of
 thought is such words; whether a prompt alone brings it about depends on the model.*
 
 ## 4. Ask many times, and vote
@@ -407,9 +443,7 @@ generator = torch.Generator(device()).manual_seed(0)
 def drawn_answers(temperature):
     """For each sum, the answers of its 16 pads, as strings."""
     many, new = question.repeat_interleave(DRAWS, dim=0), ANSWER + STEP_TOKENS
-    made = sampling.generate(
-        adders["first"], many, max_new_tokens=new, temperature=temperature, generator=generator
-    ).new_tokens
+    made = sampling.generate(first, many, max_new_tokens=new, temperature=temperature, generator=generator).new_tokens
     written = ["".join(CHARACTERS[token] for token in row) for row in made[:, -ANSWER:].tolist()]
     return [written[i : i + DRAWS] for i in range(0, len(written), DRAWS)]
 
@@ -425,7 +459,7 @@ def vote_accuracy(drawn, n):
 drawn = {"T = 1": drawn_answers(1.0), "T = 0.5": drawn_answers(0.5)}
 voters = [1, 2, 4, 8, 16]
 accuracy = {name: [vote_accuracy(pads, n) for n in voters] for name, pads in drawn.items()}
-made = sampling.generate(adders["first"], question, max_new_tokens=ANSWER + STEP_TOKENS, greedy=True).new_tokens
+made = sampling.generate(first, question, max_new_tokens=ANSWER + STEP_TOKENS, greedy=True).new_tokens
 greedy = (made[:, -ANSWER:] == answer).all(1).double().mean().item()
 curves = accuracy | {"one greedy pad": [greedy] * len(voters)}
 spent = [n * (ANSWER + STEP_TOKENS) for n in voters]
@@ -676,7 +710,7 @@ table = tried(alone, "round 1: one element each")
 print(table.summary("plain"))
 for name, between in {
     "instruction": (-0.1, 0.2),
-    "delimiter": (0.2, 0.5),
+    "delimiter": (0.1, 0.5),
     "role": (-0.1, 0.15),
     "examples": (-0.1, 0.15),
 }.items():
@@ -765,7 +799,7 @@ marks = ["!", ".", "?", ":", "and", "but", "", "! !", ". !", "today"]
 table = prompting.run({mark or "nothing": ask(mark=mark) for mark in marks}, development, complete, read_answer)
 print(table.summary())
 shares = [table.accuracy(name).value for name in table.trials]
-measure(claim, max(shares) - min(shares), between=(0.25, 0.55), name="spread", what="best minus worst of ten formats")
+measure(claim, max(shares) - min(shares), between=(0.15, 0.55), name="spread", what="best minus worst of ten formats")
 measure(claim, np.median(shares), between=(0.4, 0.75), name="median", what="the median")
 # sabotage: workflow-one-factor/spread: ask(mark=mark) => ask()
 # %% [markdown]
@@ -814,8 +848,8 @@ on_test = prompting.run(forty, test, draws, read_answer)  # only to see what a s
 shown = {front: on_development.accuracy(front).value for front in forty}
 winner = max(shown, key=shown.__getitem__)
 typical = np.mean(list(shown.values()))
-measure(claim, typical, between=(0.7, 0.82), name="forty-mean", what="40 random prompts, mean, development set")
-measure(claim, shown[winner], between=(0.8, 0.95), name="forty-best", what="the best of them, development set")
+measure(claim, typical, between=(0.62, 0.88), name="forty-mean", what="40 random prompts, mean, development set")
+measure(claim, shown[winner], between=(0.75, 0.95), name="forty-best", what="the best of them, development set")
 measure(
     claim, on_test.accuracy(winner).value, between=(0.65, 0.88), name="forty-test", what="the same prompt, test set"
 )
@@ -996,8 +1030,9 @@ the attack. What does not: which element of a prompt helps. And five cases prove
 
 - A completion's probability is a product of conditionals, and each factor has read all words before it, the model's own
   included.
-- Steps written before the answer turn chance into certainty; empty words in their place, or the same steps after the
-  answer, do not. One wrong step is followed as faithfully as a right one.
+- Steps written before the answer turn chance into certainty; empty words in their place do not, and the same steps
+  after the answer come too late for it, whatever their learner may have gained by them. One wrong step is followed as
+  faithfully as a right one.
 - A vote over random pads comes back to what greedy writing gives, where one way leads to the answer. It amplifies
   whatever is most frequent.
 - A prompt is chosen with cases, a baseline, one change at a time and paired comparisons, and judged on cases that had
