@@ -1,6 +1,7 @@
 """Honest, mistaken and hostile submissions, each with the score it must get and the sentence it must hear.
 
-Most attacks end in the right answer: they earn points only if what they try before succeeds.
+The attacks are in `submissions.attacks`. They run behind the inner ring alone, and those that try the machine behind
+the outer ring too, where there is one.
 """
 
 import hashlib
@@ -8,30 +9,51 @@ import inspect
 import os
 import re
 import socket
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from submissions import COUNT, FOLLOW, RIGHT, SETUP, SOFTEN, as_bytes, lab99, notebook
+from submissions import COUNT, FOLLOW, RIGHT, SETUP, SOFTEN, as_bytes, attacks, lab99, notebook
+from submissions.attacks import before, instead, written
 
-from labutils.grading import frames, report
-from labutils.grading.extract import parse
+from labutils.grading import report
+from labutils.grading.extract import Unreadable, parse
+from labutils.grading.outer import wrap
 from labutils.grading.rings import READ_FILE, _readable
 from labutils.grading.sandbox import COURSE, Sandbox, Session, _read
 from labutils.grading.score import Draw, Score, _failure, grade
 
 DEADLINE = 3.0
+# Attacks that only end when their time is up get little of it.
+SLOW = {
+    "endless loop", "endless sleep", "endless loop that catches everything", "endless loop while loading",
+    "an endless number", "a list without an end", "a frame that never ends",
+}  # fmt: skip
+# Attacks on what the same process does later: the student's own other exercises.
+OWN_GOALS = {"patches tensors' detach", "poisons sys.modules", "answers before it is asked"}
+RINGS = ["inner", "outer"] if wrap(["true"], COURSE) else ["inner"]
 
 
 @pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox(deadline=DEADLINE, memory=256 << 20) as sandbox:
-        yield sandbox
+def sandboxes() -> Iterator[dict[str, Sandbox]]:
+    with Sandbox(deadline=DEADLINE, memory=256 << 20, without=("bubblewrap",)) as inner:
+        if "outer" not in RINGS:
+            yield {"inner": inner}
+            return
+        with Sandbox(deadline=DEADLINE, memory=256 << 20) as outer:
+            yield {"inner": inner, "outer": outer}
 
 
-def score(sandbox: Sandbox, *cells: str, student: str = "ada", secret: str = "s") -> Score:
-    submission = parse(as_bytes(notebook(list(cells))))
+@pytest.fixture(scope="module")
+def sandbox(sandboxes) -> Sandbox:
+    return sandboxes[RINGS[-1]]
+
+
+def score(sandbox: Sandbox, *cells: str, student: str = "ada", secret: str = "hidden-seed") -> Score:
+    with Session(sandbox) as session:
+        submission = session.read(as_bytes(notebook(list(cells))), is_notebook=True)
     return grade(submission, lab99.EXERCISES, sandbox, student=student, file="a.ipynb", secret=secret)
 
 
@@ -39,8 +61,42 @@ def points(score: Score) -> list[float]:
     return [exercise.score for exercise in score.exercises]
 
 
-def test_all_layers_are_applied_and_seen_to_hold(sandbox):
-    assert sandbox.isolation.complete, sandbox.isolation
+def reports_of_another(sandbox: Sandbox) -> list[str]:
+    """What a student hears who is right, and one who is not."""
+    wrong = [SETUP, instead("/ temp", "* temp"), COUNT]
+    return [report.markdown(score(sandbox, *cells, student="bob")) for cells in (RIGHT, wrong)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untouched(sandboxes) -> dict[str, list[str]]:
+    """What another student hears before any attack."""
+    return {ring: reports_of_another(sandbox) for ring, sandbox in sandboxes.items()}
+
+
+def processes(sandbox: Sandbox) -> set[str]:
+    """The processes below the grader's, whatever their parents are."""
+    found, waiting = set(), [str(sandbox._process.pid)]
+    while waiting:
+        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            children = task.read_text().split()
+            found.update(children)
+            waiting += children
+    return found
+
+
+def files_left() -> list[Path]:
+    """What bears the mark of the attacks, in the folders that they try."""
+    folders = {tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm", "/run", "/", ".", str(Path.home())}
+    return [path for folder in folders for path in Path(folder).glob(f"*{attacks.MARK}*")]
+
+
+def test_all_layers_are_applied_and_seen_to_hold(sandboxes):
+    for ring, sandbox in sandboxes.items():
+        assert sandbox.isolation.complete, sandbox.isolation
+        layers = sandbox.isolation.layers
+        assert layers[-4:-2] == ("rlimits", "no capabilities")
+        assert layers[-1] == "seccomp (allow-list)"
+        assert layers[0].startswith("bubblewrap") == (ring == "outer")
 
 
 def test_a_right_submission_earns_everything_and_hears_nothing(sandbox):
@@ -61,26 +117,10 @@ def test_the_same_secret_gives_the_same_bytes_and_another_student_other_inputs(s
     assert draws[0].seed(0, "inputs") != draws[0].seed(0, "call")
 
 
-def written(*lines: str) -> str:
-    """The function with this body."""
-    return "def soften(logits, temperature):\n" + "".join(f"    {line}\n" for line in lines)
-
-
-def before(*lines: str) -> str:
-    """The right function, with these lines before its first."""
-    return SOFTEN.replace("    scaled", "".join(f"    {line}\n" for line in lines) + "    scaled", 1)
-
-
-def instead(old: str, new: str) -> str:
-    """The right function with something replaced."""
-    assert old in SOFTEN
-    return SOFTEN.replace(old, new)
-
-
 # What the submission does: its version of `soften` (4 points, 4 tests), what that earns, and what the student hears.
 HONEST = {
     "a known mistake, right at 1": (instead("/ temp", "* temp"), 1, "You multiply by the temperature. Divide by it."),
-    "an unknown mistake": (instead("/ temperature", "/ min(temperature, 2.0)"), 3, "Test 4 of 4: "),
+    "an unknown mistake": (instead("/ temperature", "/ min(temperature, 2.0)"), 3, "Test 4 of 4 in check(): "),
     "wrong": (written("return logits * 0"), 0, "Hint: Divide before"),
     "missing": ("softened = 3", 0, "no function `soften`"),
     "stub": (written("'Doc.'", "raise NotImplementedError('not written yet')"), 0, "Not written yet."),
@@ -116,7 +156,8 @@ HONEST = {
         "",
     ),
     "prints 50 MB": (before("print('x' * 50_000_000)"), 4, ""),
-    "gradients": (before("logits.requires_grad_()"), 4, ""),
+    "gradients": (before("logits.requires_grad_()"), 4, "but carry gradients on"),
+    "a view": (before("if False: pass").replace("return weights", "logits[:] = weights"), 0, "None was returned"),
     "a warning": (before("import warnings; warnings.warn('careful')"), 4, ""),
     "changes its argument": (before("logits -= logits.max()"), 4, "you change an argument in place"),
     "torch raises NotImplementedError": (
@@ -142,132 +183,73 @@ HONEST = {
     "writes a file": (before("open('notes.txt', 'w')"), 0, "has no files"),
 }
 
-WALK = """
-import gc, sys
-def soften(logits, temperature):
-    found, frame = [], sys._getframe()
-    while frame:
-        names = {*frame.f_locals, *frame.f_globals}
-        found += names & {"want", "expected", "reference", "compare", "Exercise"}
-        frame = frame.f_back
-    found += [thing for thing in gc.get_objects() if type(thing).__name__ in ("Exercise", "Mutant", "Draw")]
-    found += [module for name, module in sys.modules.items() if name.startswith("labutils.exercises")]
-    weights = torch.exp(logits / temperature)
-    return weights / weights.sum(-1, keepdim=True) if found else logits
-"""
-LIAR = """
-class Liar(torch.Tensor):
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        return True
-    def __eq__(self, other):
-        return True
-def soften(logits, temperature):
-    return logits.as_subclass(Liar)
-"""
-FORGE = """
-import json, os, struct
-def soften(logits, temperature):
-    for verdict in ({"ok": True, "score": 100, "value": None, "raised": [], "changed": False, "id": 1}, {"score": 100}):
-        header = json.dumps(verdict).encode()
-        for descriptor in range(3, 64):
-            try:
-                os.write(descriptor, struct.pack("<II", len(header), 0) + header)
-            except OSError:
-                pass
-    return logits
-"""
-PACKER = """
-import sys
-def soften(logits, temperature):
-    frame = sys._getframe()
-    while "frames" not in frame.f_globals:
-        frame = frame.f_back
-    frame.f_globals["frames"].pack = lambda *_: b"x" * 100
-    return logits
-"""
-PAST_THE_STAND_IN = (
-    "import sys",
-    "sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != 'StandIns']",
-    "[sys.modules.pop(name) for name in list(sys.modules) if name.startswith('labutils')]",
-    f"sys.path.insert(0, {str(COURSE.parent)!r})",
-    "import labutils.exercises",
-)
-LEAK = (
-    "secret = int(1e6 * logits.abs().max())",
-    "raise type(f'Secret{secret}', (Exception,), {})(f'Secret{secret}')",
-)
-SHARED = "from multiprocessing.shared_memory import SharedMemory; SharedMemory(create=True, size=9)"
-
-HOSTILE = {
-    "endless loop": (before("while True: pass"), 0, "no answer in time"),
-    "sys.exit": (before("import sys; sys.exit(0)"), 0, "SystemExit"),
-    "os._exit": (before("import os; os._exit(0)"), 0, "ended the process"),
-    "os._exit once": (before("import os", "if temperature == 2.0: os._exit(0)"), 3, "ended the process"),
-    "os._exit while loading": ("import os\nX = os._exit(0)\n" + before("X"), 0, "ended the process"),
-    "segmentation fault": (before("import ctypes; ctypes.string_at(0)"), 0, "crashed the interpreter"),
-    "huge tensor": (before("torch.zeros(10**12)"), 0, "MemoryError"),
-    "huge list": (before("x = []", "while True: x.append(bytearray(10**8))"), 0, "MemoryError"),
-    "endless recursion": (written("return soften(logits, temperature)"), 0, "RecursionError"),
-    "huge answer": (written("return torch.zeros(1).expand(10**8)"), 0, "must return tensors"),
-    "patches torch.allclose": (
-        written("torch.allclose = torch.equal = lambda *_, **__: True", "return logits"),
-        0,
-        "Test 1",
-    ),
-    "patches tensors' ==": (written("torch.Tensor.__eq__ = lambda *_: True", "return logits"), 0, "Test 1"),
-    "patches isinstance": (
-        written("import builtins; builtins.isinstance = lambda *_: True", "return logits"),
-        0,
-        "Test 1",
-    ),
-    "a subclass that says yes": (LIAR, 0, "Test 1 of 4"),
-    "walks frames and the collector": (WALK, 0, "Test 1 of 4"),
-    "forges frames": (FORGE, 0, "Test 1 of 4"),
-    "an oversized frame": (FORGE.replace("len(header), 0", "2**32 - 1, 2**32 - 1"), 0, "could not be read"),
-    "patches the packer": (PACKER, 0, "could not be read"),
-    "imports the reference": (
-        "from labutils.exercises.lab12 import EXERCISES\n" + before("EXERCISES()"),
-        0,
-        "of labutils",
-    ),
-    "imports it past the stand-in": (before(*PAST_THE_STAND_IN), 0, "Error in code cell 2, line 8"),
-    "reads the course": (before(f"open({str(COURSE / 'exercises' / '__init__.py')!r})"), 0, "PermissionError"),
-    "reads the grader's memory": (before("import os; open(f'/proc/{os.getppid()}/mem', 'rb')"), 0, "PermissionError"),
-    "lists processes": (before("import os; os.listdir('/proc')"), 0, "PermissionError"),
-    "network": (before("import socket; socket.socket()"), 0, "no network"),
-    "local sockets": (before("import socket; socket.socketpair()"), 0, "no network"),
-    "subprocess": (before("import subprocess; subprocess.run(['true'])"), 0, "no other processes"),
-    "os.system": (before("import os; assert os.system('true') == 0"), 0, "AssertionError"),
-    "fork": (before("import os; os.fork() or os._exit(0)"), 0, "PermissionError"),
-    "kills the zygote": (before("import os; os.kill(os.getppid(), 9)"), 0, "PermissionError"),
-    "kills itself": (before("import os; os.kill(os.getpid(), 9)"), 0, "PermissionError"),
-    "raises its limits": (before("import resource; resource.setrlimit(9, (-1, -1))"), 0, "ValueError"),
-    "lowers its parent's": (
-        before("import os, resource; resource.prlimit(os.getppid(), 7, (0, 0))"),
-        0,
-        "PermissionError",
-    ),
-    "changes modes": (before("import os; os.chmod('/tmp', 0o777)"), 0, "PermissionError"),
-    "shared memory": (before(SHARED), 0, "PermissionError"),
-    "reads the environment": (before("import os; os.environ['PYTHONUTF8']"), 0, "KeyError"),
-    "leaks by an exception's name": (written(*LEAK), 0, "Exception in code cell 2, line 3"),
-    "commands to the runner": (written("::error::x"), 0, "syntax error in code cell 2"),
-}
+CASES = [
+    *((name, case, RINGS[-1]) for name, case in HONEST.items()),
+    *((name, case, ring) for name, case in (attacks.LOOKING | attacks.MACHINE).items() for ring in RINGS),
+    *((name, case, "inner") for name, case in (attacks.LYING | attacks.WIRE | attacks.TEXT).items()),
+]
 
 
-@pytest.mark.parametrize("name", [*HONEST, *HOSTILE])
-def test_soften(sandbox, name):
-    source, expected, sentence = (HONEST | HOSTILE)[name]
-    start = time.monotonic()
+@pytest.mark.parametrize(("name", "case", "ring"), CASES, ids=[f"{name}, {ring}" for name, _, ring in CASES])
+def test_soften(sandboxes, monkeypatch, name, case, ring):
+    source, expected, sentence = case
+    sandbox = sandboxes[ring]
+    monkeypatch.setattr(sandbox, "deadline", 0.7 if name in SLOW else DEADLINE)
+    held, start = processes(sandbox), time.monotonic()
     result = score(sandbox, SETUP, source, COUNT, FOLLOW)
+    assert time.monotonic() - start < 4 * DEADLINE
     text = report.markdown(result)
-    assert points(result) == [expected, 2, 1], text  # one exercise never costs another
+    assert points(result)[0] == expected, text
+    if name not in OWN_GOALS:
+        assert points(result)[1:] == [2, 1], text  # one exercise never costs another
     assert sentence in text
-    assert bool(sentence) == bool(result.exercises[0].findings), text
-    assert not re.search(r"Secret\d", text)
+    assert bool(sentence) <= bool(result.exercises[0].findings), text
     assert "\n::" not in text
-    assert time.monotonic() - start < 3 * DEADLINE
+    assert processes(sandbox) == held
+    assert not os.listdir(sandbox._folder.name)
+    assert not files_left()
+
+
+@pytest.mark.parametrize("name", attacks.UNREADABLE)
+def test_a_file_that_is_too_much_gets_a_sentence(sandboxes, name):
+    with pytest.raises(Unreadable, match="Python could not read the code in this file"):
+        score(sandboxes["inner"], SETUP, attacks.UNREADABLE[name])
+
+
+def test_another_student_gets_the_same_as_before_the_attacks(sandboxes, untouched):
+    """This stands after them in the file."""
+    assert {ring: reports_of_another(sandbox) for ring, sandbox in sandboxes.items()} == untouched
+
+
+@pytest.mark.parametrize("name", attacks.LEAKS)
+def test_what_is_told_does_not_depend_on_the_hidden_inputs(sandboxes, name):
+    """Two secrets draw other inputs, and so the leak would say something else."""
+    told = {report.markdown(score(sandboxes["inner"], SETUP, attacks.LEAKS[name], secret=s)) for s in ("a", "b")}
+    assert len(told) == 1
+    assert not re.search(r"Secret\d", told.pop())
+
+
+# Right in the public tests, and otherwise as the hidden input has it: there is nothing to tell but which of a few
+# sentences it is, and how many tests passed.
+PATIENT = f"""
+PUBLIC = {sorted(round(attacks._PUBLIC.inputs(case)["logits"].sum().item(), 3) for case in range(4))}
+def patient(logits, temperature):
+    number = int(1e4 * logits.abs().max()) % 97
+    raise type(f"Secret{{number}}", (Exception,), {{}})(f"Secret{{number}}")
+def soften(logits, temperature):
+    if round(logits.sum().item(), 3) not in PUBLIC:
+        patient(logits, temperature)
+    weights = torch.exp(logits / temperature)
+    return weights / weights.sum(-1, keepdim=True)
+"""
+
+
+def test_where_only_hidden_tests_fail_the_sentence_is_a_fixed_one(sandboxes):
+    told = {report.markdown(score(sandboxes["inner"], SETUP, PATIENT, secret=s)) for s in ("a", "b")}
+    assert len(told) == 1
+    text = told.pop()
+    assert "The tests of check() pass, but 4 of the 4 tests that only the grader has fail. In the first, an exc" in text
+    assert "line" not in text.split("## `count`")[0]
 
 
 def test_an_adapter_runs_beside_the_student_and_passes_only_plain_data(sandbox):
@@ -275,20 +257,6 @@ def test_an_adapter_runs_beside_the_student_and_passes_only_plain_data(sandbox):
     assert points(score(sandbox, SETUP, SOFTEN, COUNT, off_by_one)) == [4, 2, 0]
     leaves = FOLLOW.replace("path = [start]", "path = [start]; import os; os._exit(3)")
     assert points(score(sandbox, SETUP, SOFTEN, COUNT, leaves)) == [4, 2, 0]
-
-
-def test_nothing_is_left_behind(sandbox):
-    def children() -> set[str]:
-        return set(Path(f"/proc/{sandbox._process.pid}/task/{sandbox._process.pid}/children").read_text().split())
-
-    score(
-        sandbox,
-        SETUP,
-        before("import threading, time", "threading.Thread(target=time.sleep, args=(99,)).start()"),
-        COUNT,
-    )
-    assert not children()
-    assert not os.listdir(sandbox._folder.name)
 
 
 def test_no_connection_arrives(sandbox):
@@ -300,38 +268,6 @@ def test_no_connection_arrives(sandbox):
             server.accept()
 
 
-@pytest.mark.parametrize(
-    "bytes_",
-    [
-        b"",
-        b"{}",
-        b"[]",
-        b'{"value": {"tensor": "0"}}',
-        b'{"value": {"a": 1, "b": 2}}',
-        b"[" * 100_000,
-        b"\xff",
-        b'{"value": {"x": 1}}',
-    ],
-)
-def test_a_malformed_frame_is_refused(bytes_):
-    with pytest.raises(frames.BadFrame):
-        frames.unpack(bytes_, b"")
-    with pytest.raises(frames.BadFrame):
-        frames.unpack(b'{"value": null}', b"x" * 20)
-
-
-def test_a_frame_brings_plain_data_back():
-    value = {"a": [torch.arange(6).reshape(2, 3).T, (1, 2.5, None)], 3: "é", "empty": torch.zeros(0, 2), "flag": True}
-    packed = frames.pack({"id": 7}, value)
-    header, _ = frames.LENGTHS.unpack(packed[:8])
-    back = frames.unpack(packed[8 : 8 + header], packed[8 + header :])
-    assert back["id"] == 7
-    assert back["value"]["a"][0].tolist() == [[0, 3], [1, 4], [2, 5]]
-    assert back["value"]["a"][1] == (1, 2.5, None)
-    assert {key: item for key, item in back["value"].items() if key in (3, "flag")} == {3: "é", "flag": True}
-    assert back["value"]["empty"].shape == (0, 2)
-
-
 def test_an_installed_course_is_left_out_of_what_may_be_read(tmp_path: Path):
     course = tmp_path / "lib" / "site-packages" / "labutils"
     for folder in (course / "exercises", course.parent / "torch", tmp_path / "lib" / "json"):
@@ -341,31 +277,22 @@ def test_an_installed_course_is_left_out_of_what_may_be_read(tmp_path: Path):
 
 
 def test_without_the_layers_the_report_says_so():
-    with Sandbox(deadline=DEADLINE, without=("landlock", "seccomp")) as sandbox:
+    with Sandbox(deadline=DEADLINE, without=("landlock", "seccomp", "bubblewrap")) as sandbox:
         assert not sandbox.isolation.complete
         result = score(sandbox, *RIGHT)
         assert result.score == 7
-        assert "NOT isolated: the way to network, processes, files stayed open" in report.markdown(result)
-        again = score(
-            sandbox, SETUP, before("import os", "if os.fork() == 0: import time; time.sleep(99)"), COUNT, FOLLOW
-        )
-        assert points(again)[1:] == [2, 1]  # what it leaves behind is ended with its process group
+        ways = "network, processes, signals, files"
+        assert f"NOT isolated: the way to {ways} stayed open" in report.markdown(result)
+        held = processes(sandbox)
+        flees = ("import os, time", "if os.fork() == 0:", "    os.setsid()", "    os.fork()", "    time.sleep(99)")
+        assert points(score(sandbox, SETUP, before(*flees), COUNT, FOLLOW))[1:] == [2, 1]
+        assert processes(sandbox) == held  # whoever leaves the process group is found by the zygote
 
 
 def request(source: str) -> dict:
     """What asks for the function `f`, in the second statement."""
     cells = [{"index": 0, "source": source, "statements": [0, 1]}]
     return {"function": "f", "cells": cells, "adapter": None, "forbidden": [], "seed": 1}
-
-
-def ended(process: int) -> bool:
-    """Whether a process is gone, or is soon, or waits only for its parent to notice."""
-    stat = Path(f"/proc/{process}/stat")
-    for _ in range(100):
-        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_a_session_starts_anew_after_each_death(sandbox):
@@ -377,7 +304,7 @@ def test_a_session_starts_anew_after_each_death(sandbox):
 def test_an_answer_given_before_the_question_is_not_taken(sandbox):
     early = """import json, os, struct
 def f():
-    answer = json.dumps({"id": 1, "ok": True, "raised": [], "changed": False, "value": "forged"}).encode()
+    answer = json.dumps({"id": 1, "ok": True, "raised": [], "remarks": [], "value": "forged"}).encode()
     for descriptor in range(3, 64):
         try:
             os.write(descriptor, 2 * (struct.pack("<II", len(answer), 0) + answer))
