@@ -157,7 +157,17 @@ HONEST = {
     ),
     "prints 50 MB": (before("print('x' * 50_000_000)"), 4, ""),
     "gradients": (before("logits.requires_grad_()"), 4, "but carry gradients on"),
-    "a view": (before("if False: pass").replace("return weights", "logits[:] = weights"), 0, "None was returned"),
+    "a view of its argument": (
+        SOFTEN.replace("return weights", "logits[:] = weights").replace("keepdim=True)\n", "keepdim=True)\n", 1)
+        + "    return logits\n",
+        4,
+        "you change an argument in place",
+    ),
+    "a parameter": (
+        instead("return weights /", "return torch.nn.Parameter(weights /")[:-1] + ")\n",
+        4,
+        "of a class made",
+    ),
     "a warning": (before("import warnings; warnings.warn('careful')"), 4, ""),
     "changes its argument": (before("logits -= logits.max()"), 4, "you change an argument in place"),
     "torch raises NotImplementedError": (
@@ -179,6 +189,13 @@ HONEST = {
         "ModuleNotFoundError in code cell 2, line 1",
     ),
     "asks for input": (before("input()"), 0, "nobody to answer input()"),
+    "statements in another order": ("ONE = HALF * 2\nHALF = 0.5\n" + instead("logits /", "ONE * logits /"), 4, ""),
+    "a name that is nowhere": (
+        "ONE = NONE * 2\n" + instead("logits /", "ONE * logits /"),
+        0,
+        "NameError in code cell 2",
+    ),
+    "a lambda": ("soften = lambda logits, temperature: -logits", 0, "Test 1 of 4"),
     "reads a file": (before("open('/etc/hostname').read()"), 0, "has no files"),
     "writes a file": (before("open('notes.txt', 'w')"), 0, "has no files"),
 }

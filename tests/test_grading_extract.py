@@ -2,6 +2,7 @@
 
 import ast
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from submissions import COUNT, FOLLOW, RIGHT, SOFTEN, as_bytes, format_3, notebook, saved_by_colab, stripped
 
-from labutils.grading.extract import MAX_FILE, Submission, Unreadable, file_bytes, parse
+from labutils.grading.extract import MAX_FILE, MAX_FINDINGS, Submission, Unreadable, file_bytes, parse
 
 NAMES = {"soften", "count", "follow"}
 
@@ -78,6 +79,55 @@ def test_magics_are_blanked_and_operators_are_not():
     assert submission.bindings("SCALE")
 
 
+def test_a_command_over_several_lines_is_blanked_with_its_indentation():
+    submission = of("!pip install \\\n  --quiet \\\n  x\ndef count(words):\n    !ls \\\n      -l\n    return 1")
+    assert not submission.findings
+    assert "return 1" in code(submission, "count")
+
+
+def test_a_line_that_only_looks_like_a_magic_costs_no_time():
+    start = time.process_time()
+    for line in (" " * 200_000 + ")", "a " * 100_000 + "(", "x" * 200_000 + "?" * 100_000 + "y", "a ," * 66_000):
+        assert of(line, COUNT).bindings("count")
+    assert time.process_time() - start < 3
+
+
+def test_names_that_need_each_other_are_gone_through_once():
+    many = [f"name{i}" for i in range(3_000)]
+    submission = of(f"{'='.join(many)} = ({', '.join(many)})", f"def count(words):\n    return ({', '.join(many)})")
+    start = time.process_time()
+    assert len(submission.needed_by("count", NAMES)) == 2
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "alike"),
+    [("sоften", True), ("ѕoften", True), ("softеn", True), ("soften", False), ("sоftem", False), ("söft", False)],
+)
+def test_a_name_in_letters_of_another_alphabet_is_found(name, alike):
+    submission = of(f"def {name}(x):\n    return x")
+    assert submission.look_alike("soften") == (name if alike else "")
+
+
+def test_wide_letters_are_the_name_as_they_are_for_python():
+    assert of("def ｓｏｆｔｅｎ(x):\n    return x").bindings("soften")
+
+
+def test_what_a_statement_uses_is_told_with_its_full_name_and_line():
+    (statement,) = of("import torch.nn.functional as F\ndef f(x):\n    return F.softmax(x).exp() + g.h(1)").bindings(
+        "f"
+    )
+    assert {("F.softmax", 3), (".exp", 3), ("g.h", 3)} <= set(statement.uses)
+    (imports,) = [s for s in of("import torch.nn as n, os.path\nfrom math import exp as e").statements if s.number == 0]
+    assert imports.imported == {"n": "torch.nn", "os": "os"}
+    (deep,) = of("x = a" + ".b" * 900).statements
+    assert max(len(name) for name, _ in deep.uses) < 30
+
+
+def test_a_thousand_errors_are_told_as_twenty():
+    assert len(of(*["x = ("] * 1000).findings) == MAX_FINDINGS
+
+
 def test_a_cell_with_a_syntax_error_is_told_and_the_others_count():
     submission = of(SOFTEN, "def count(words):\n    return (1", FOLLOW)
     (finding,) = submission.findings
@@ -90,7 +140,7 @@ def test_a_cell_with_a_syntax_error_is_told_and_the_others_count():
 def test_lines_are_counted_as_python_counts_them():
     submission = of("a = 'x\u2028y\x0cz'\n\ndef count(words):\n    return 1")
     assert submission.line(0, 3) == "def count(words):"
-    assert submission.bindings("count")[0].node.lineno == 3
+    assert submission.bindings("count")[0].line == 3
 
 
 @pytest.mark.parametrize(
