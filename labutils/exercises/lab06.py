@@ -516,16 +516,36 @@ def _shift_labels(labels: Tensor, start: int) -> Tensor:
     return torch.cat((torch.full_like(labels[..., :1], start), labels[..., :-1]), dim=-1)
 
 
+def _without_ignored(labels: Tensor, pad: int) -> Tensor:
+    return labels.masked_fill(labels == IGNORED, pad)
+
+
 def _shift_right(labels: Tensor, start: int, pad: int) -> Tensor:
-    shifted = _shift_labels(labels, start)
-    return torch.where(shifted == IGNORED, pad, shifted)
+    return _without_ignored(_shift_labels(labels, start), pad)
+
+
+def _shift_left(labels: Tensor, start: int, pad: int) -> Tensor:
+    left = torch.cat((labels[..., 1:], torch.full_like(labels[..., :1], start)), dim=-1)
+    return _without_ignored(left, pad)
+
+
+def _start_over_first(labels: Tensor, start: int, pad: int) -> Tensor:
+    over = labels.clone()
+    over[..., 0] = start
+    return _without_ignored(over, pad)
+
+
+def _shift_down(labels: Tensor, start: int, pad: int) -> Tensor:
+    """From text to text."""
+    down = torch.cat((torch.full_like(labels[:1], start), labels[:-1]))
+    return _without_ignored(down, pad)
 
 
 def _shift_in_place(labels: Tensor, start: int, pad: int) -> Tensor:
     """The copy runs over itself: every position gets the first label."""
     shifted = labels[..., :1].expand_as(labels).clone()
     shifted[..., 0] = start
-    return torch.where(shifted == IGNORED, pad, shifted)
+    return _without_ignored(shifted, pad)
 
 
 SHIFT_RIGHT = Exercise(
@@ -566,16 +586,12 @@ SHIFT_RIGHT = Exercise(
         ),
         Mutant(
             name="not shifted",
-            function=lambda labels, start, pad: torch.where(labels == IGNORED, pad, labels),
+            function=lambda labels, start, pad: _without_ignored(labels, pad),
             message="You do not shift, so the decoder reads the very token that it must predict.",
         ),
         Mutant(
             name="shifted left",
-            function=lambda labels, start, pad: torch.where(
-                (left := torch.cat((labels[..., 1:], torch.full_like(labels[..., :1], start)), -1)) == IGNORED,
-                pad,
-                left,
-            ),
+            function=_shift_left,
             message="You shift to the left, so the decoder reads the token after the one that it must predict.",
         ),
         Mutant(
@@ -585,18 +601,12 @@ SHIFT_RIGHT = Exercise(
         ),
         Mutant(
             name="start over the first label",
-            function=lambda labels, start, pad: torch.where(
-                (over := torch.cat((torch.full_like(labels[..., :1], start), labels[..., 1:]), -1)) == IGNORED,
-                pad,
-                over,
-            ),
+            function=_start_over_first,
             message="You overwrite the first label by the start and leave the others where they are; they move.",
         ),
         Mutant(
             name="along the wrong axis",
-            function=lambda labels, start, pad: torch.where(
-                (down := torch.cat((torch.full_like(labels[:1], start), labels[:-1]))) == IGNORED, pad, down
-            ),
+            function=_shift_down,
             message="You shift along the first axis, from text to text; the positions are the last axis.",
         ),
         Mutant(
