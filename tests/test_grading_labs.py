@@ -12,7 +12,7 @@ from labutils.exercises import Exercise, Mutant, exercises_of
 from labutils.grading import __main__ as cli
 from labutils.grading.extract import parse
 from labutils.grading.sandbox import Reply
-from labutils.grading.score import Draw, Tested, explain
+from labutils.grading.score import Draw, Trial, explain
 
 LABS = cli.labs()
 EXERCISES = [exercise for lab in LABS for exercise in exercises_of(lab)]
@@ -56,6 +56,6 @@ def test_a_known_mistake_is_told_by_its_name(exercise: Exercise, mutant: Mutant)
             value = draw.output(mutant.function, case)
             replies.append((Reply(outcome="value", value=value), draw.problem(value, exercise.reference, case)))
         assert any(problem for _, problem in replies)
-        tested = Tested(draw, tuple(replies))
+        tested = Trial(draw, tuple(replies))
         (finding,) = explain(parse(b"x = 1", is_notebook=False), tested, tested)
         assert finding.sentence == mutant.message

@@ -112,7 +112,7 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Trial:
     """What came of the tests of one exercise, as far as they were run: a reply each, and what is wrong with it."""
 
     draw: Draw
@@ -196,7 +196,7 @@ def _grade_exercise(
     return result(hidden.passed, *explain(submission, hidden, public), *notes)
 
 
-def _test(draw: Draw, request: dict, session: Session) -> Tested:
+def _test(draw: Draw, request: dict, session: Session) -> Trial:
     replies: list[tuple[Reply, str | None]] = []
     for case in range(draw.exercise.cases):
         reply = session.call({**request, "seed": draw.seed(case, "call")}, draw.inputs(case))
@@ -206,7 +206,7 @@ def _test(draw: Draw, request: dict, session: Session) -> Tested:
         given_up = sum(reply.outcome in ("timeout", "died") for reply, _ in replies) == patience
         if given_up or reply.outcome == "late":
             break
-    return Tested(draw, tuple(replies))
+    return Trial(draw, tuple(replies))
 
 
 def _source(exercise: Exercise) -> dict | None:
@@ -278,7 +278,7 @@ _REMARKS = {
 }
 
 
-def _remarks(hidden: Tested) -> list[Finding]:
+def _remarks(hidden: Trial) -> list[Finding]:
     """What to tell of right results. A view is no matter where the reference gives one, too."""
     given = set[str]().union(*(reply.remarks for reply, _ in hidden.replies))
     if "view" in given:
@@ -288,7 +288,7 @@ def _remarks(hidden: Tested) -> list[Finding]:
     return [Finding(sentence) for remark, sentence in _REMARKS.items() if remark in given]
 
 
-def explain(submission: Submission, hidden: Tested, public: Tested) -> list[Finding]:
+def explain(submission: Submission, hidden: Trial, public: Trial) -> list[Finding]:
     """The sentences for the first failure: in detail where a public test fails, in a fixed sentence otherwise."""
     if public.first is None:
         return _explain_hidden(hidden)
@@ -302,7 +302,7 @@ def explain(submission: Submission, hidden: Tested, public: Tested) -> list[Find
     return [Finding(f"{test}: {problem}."), *_hint(exercise)]
 
 
-def _explain_hidden(hidden: Tested) -> list[Finding]:
+def _explain_hidden(hidden: Trial) -> list[Finding]:
     """Which sentence it is depends on the hidden tests, and nothing within the sentence does but two counts."""
     exercise = hidden.draw.exercise
     if all(reply.outcome == "value" for reply, problem in hidden.replies if problem) and (mutant := _mistake(hidden)):
@@ -346,7 +346,7 @@ def _hint(exercise: Exercise) -> list[Finding]:
     return [Finding(f"Hint: {exercise.hints[0]}")] if exercise.hints else []
 
 
-def _mistake(tested: Tested) -> Mutant | None:
+def _mistake(tested: Trial) -> Mutant | None:
     """The mistake that explains all wrong values; of several, the one that is right most often where the student is."""
     values = [(case, *pair) for case, pair in enumerate(tested.replies) if pair[0].outcome == "value"]
     wrong = [(case, reply) for case, reply, problem in values if problem]
