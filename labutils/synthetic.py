@@ -152,9 +152,11 @@ def _each(rows: Sequence, answers: Sequence, who: str) -> Sequence:
 def write(folder: Path | str, rows: Sequence[Row], *, title: str, about: str = "") -> None:
     """Write rows and card. A file is never half-written: it is finished under another name, then given its own.
 
-    Raises ValueError, with a sentence for each fault, if a row is not what `read` would accept.
+    Raises ValueError if there are no rows, or, with a sentence for each fault, if one is not what `read` would accept.
     """
     folder = Path(folder)
+    if not rows:
+        raise ValueError("No row is left to write: look into the attempts for what dropped them.")
     if found := faults(rows):
         raise ValueError("\n".join(found))
     licences = "".join(f"- {licence}\n" for licence in sorted({row["licence"] for row in rows}))
@@ -194,8 +196,8 @@ def read(folder: Path | str) -> list[Row]:
 def faults(rows: Iterable[Any]) -> list[str]:
     """What is wrong with the rows: one sentence for each fault, with the line; none if every row has its provenance.
 
-    A row needs the columns of PROVENANCE, each of its type; prompt, model and licence must not be blank; a row number
-    must not occur twice; and at least one more column must hold a text.
+    A row needs the columns of PROVENANCE, each of its type; model and licence must not be blank (a prompt may be); a
+    row number must not occur twice; and at least one more column must hold a text.
     """
     found, lines = [], {}
     for line, row in enumerate(rows, start=1):
@@ -208,7 +210,7 @@ def faults(rows: Iterable[Any]) -> list[str]:
                 found.append(f"line {line}: {name} is missing.")
             elif type(value) is not kind:
                 found.append(f"line {line}: {name} is {json.dumps(value)}, which is not of the type {kind.__name__}.")
-            elif isinstance(value, str) and not value.strip():
+            elif name != "prompt" and isinstance(value, str) and not value.strip():
                 found.append(f"line {line}: {name} is blank.")
         if not any(isinstance(value, str) for name, value in row.items() if name not in PROVENANCE):
             found.append(f"line {line}: there is no answer, a column with a text besides the provenance.")

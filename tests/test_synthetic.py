@@ -136,6 +136,12 @@ def test_a_function_that_loses_a_row_is_named(tmp_path):
             make(tmp_path / name, recipe(**change), PROMPTS, seed=0)
 
 
+def test_a_prompt_may_be_empty_but_a_dataset_may_not(tmp_path):
+    assert make(tmp_path / "some", recipe(filters={}), ["", ""], seed=0).rows[1]["prompt"] == ""
+    with pytest.raises(ValueError, match="No row is left to write"):
+        make(tmp_path / "none", recipe(filters={"none": lambda rows: [False] * len(rows)}), PROMPTS, seed=0)
+
+
 def test_a_folder_belongs_to_one_run(tmp_path):
     make(tmp_path, recipe(), PROMPTS, seed=0)
     for other, prompts, seed, what in (
