@@ -85,7 +85,7 @@ measure(claim, sum(ways.values()), between=(1, 1), name="total", what="sum of th
 
 # %% [markdown]
 r"""
-One, and not by luck: the products are the joint law of whole sentences. Nothing else would be: count how often the
+One: the products are the law of whole sentences. One of them can be checked without any product. Count how often the
 language itself goes on like that.
 """
 
@@ -102,8 +102,8 @@ measure(claim, product, between=(0.7, 0.7), name="product", what="the same by th
 
 # %% [markdown]
 r"""
-A model's logits give the factors. To score a whole completion it need not be asked once a token: one pass over prompt
-and completion has all factors.
+A model's logits give the factors; you wrote the function that adds up their logarithms in lab 04. To score a whole
+completion the model need not be asked once a token: one pass over prompt and completion has all factors.
 """
 
 # %%
@@ -120,8 +120,8 @@ measure(claim, n_prompt, between=(9, 9), name="read", what="tokens that the firs
 # sabotage: loop-probability-chain/one-pass: tokens, n_prompt) => tokens, n_prompt - 1)
 # %% [markdown]
 r"""
-The prompt has eight words, and the first factor has read nine tokens. The ninth is `<bos>`, which every text of the
-world begins with. This is where the notes' indices go wrong: positions 0 to n are n + 1 tokens. That is right only if
+The prompt has eight words, and the first factor has read nine tokens. The one more is `<bos>`, with which every text of
+the world begins. This is where the notes' indices go wrong: positions 0 to n are n + 1 tokens. That is right only if
 position 0 is a start token, which they do not say. They also call the same token *Y* when it is written and *X* when it
 is read, and put arrows where the product stands.
 
@@ -222,10 +222,10 @@ for way, (prompt, n_new, between) in {
 # sabotage: loop-assistive-tokens/cups-pad: "pad": (told, SWAPS, => "pad": (told, 1,
 # %% [markdown]
 r"""
-Nothing, nothing, all. The filler's places hold as much computation as the pad's, and it is of no use: what helps is
-what the words *say*. Eight swaps, each of which needs the result of the one before, are too many steps in a row for one
-layer. Written down, each is one step. (That filler words never help would be too much to say: on another task, and
-after other training, they can, see [Pfau and others, 2024](../chapters/bibliography.md).)
+Chance, chance, all. The filler's places hold as much computation as the pad's, and it is of no use: what helps is what
+the words *say*. Whoever writes nothing down must follow eight swaps at once, each of which needs the result of the one
+before. Written down, each is one step. (What much longer training would do, these cells do not say. And on another
+task, after other training, filler words can help: [Pfau and others, 2024](../chapters/bibliography.md).)
 
 One doubt remains: in training the pad student is also told where the ball was on the way. Section 3 gives another
 student the same words in another place.
@@ -481,9 +481,10 @@ measure(claim, over_greedy, between=(-0.12, 0.05), name="over-greedy", what="the
 # %% [markdown]
 r"""
 One random pad is much worse than greedy writing: eleven random words are eleven chances to slip. The vote mends that,
-at sixteen times the price. And it ends where greedy writing was all along. A vote finds the answer that the student
-gives *most often*; if one pad leads there best, greedy writing has it for a sixteenth. Wang and others found votes well
-above greedy on problems where many different ways lead to one answer. A sum on paper has one way.
+at sixteen times the price (a vote of two mends nothing: where they differ, the first one wins). And it ends about where
+greedy writing was all along. A vote finds the answer that the student gives *most often*; if a single pad leads there,
+greedy writing has it for a sixteenth. Wang and others found votes well above greedy writing, on problems where many
+different ways lead to one answer. A sum on paper has one way.
 
 **Predict.** In how many sums was the right answer among the 16 pads, and outvoted?
 """
@@ -498,8 +499,8 @@ measure(claim, np.mean(outvoted), between=(0.01, 0.35), name="outvoted", what="s
 measure(claim, np.mean(never), between=(0, 0.05), name="never", what="sums: right answer never drawn")
 # %% [markdown]
 r"""
-For those sums more voters make it worse. With two possible answers, p the probability of the right one, and n
-independent voters, theory is a sum of binomial terms: Condorcet's.
+Where a wrong answer is more likely than the right one, more voters make it worse. With two possible answers, n
+independent voters, and p the probability that one of them is right, theory is a sum of binomial terms.
 """
 
 
@@ -516,6 +517,7 @@ ax = plotting.curves(
     {f"p = {p}": [majority(p, n) for n in numbers] for p in (0.6, 0.5, 0.4)},
     xlabel="voters",
     ylabel="majority is right",
+    log_x=True,
 )
 rng = np.random.default_rng(0)
 ballots = rng.choice(["yes", "no"], (4000, 11), p=[0.6, 0.4]).tolist()
@@ -722,11 +724,25 @@ measure(claim, p_value, between=(0, 0.01), name="delimiter-p", what="p-value of 
 
 # %% [markdown]
 r"""
-One mark makes the difference, because this model learned its task from texts with that mark. The two examples do
-nothing: in its language, what one document says of reviews tells nothing about the next review, so it never learned to
-learn from examples (the models of lab 10 did). Which element helps is a fact about a model, to be measured for each.
+One mark makes the difference, the one that stood there in all texts from which this model learned. The two examples do
+nothing. Are they of no use to the model, or of no use at all? The exact law knows.
+"""
 
-Four more prompts, four more looks at the development set. Keep what won, and go on.
+# %%
+review = development[0][0]
+laws = [world.law_after(ask(mark="!", instruction=True, examples=shown)(review)) for shown in (False, True)]
+change = np.abs(laws[1] - laws[0]).max()
+measure(
+    claim, change, between=(0, 1e-12), name="examples-law", what="change of the exact law by the examples", digits=1
+)
+
+# %% [markdown]
+r"""
+In this language one review tells nothing about the next, so there was nothing to learn from examples, and the model has
+not learned to (those of lab 10 have). Which element helps is a fact about a model, to be measured for each.
+
+Keep what won, and go on from there. Before that, fix **the rule to stop**, or you will stop when the number is one that
+you like: here, when no change in a round is worth more than one case in 60.
 """
 
 # %%
@@ -745,10 +761,9 @@ measure(claim, change, between=(0, 0.05), name="last-round", what="largest chang
 
 # %% [markdown]
 r"""
-**The rule to stop**, fixed beforehand: stop when no change in a round is worth more than one case in 60. Round 3 ends
-it. The winner is "both": the delimiter and the instruction. In round 2 the instruction won three cases and lost none,
-which a fair coin does in every fourth try (p = 0.25). So whether it helps is *not known*: 60 cases are too few for a
-difference of this size.
+Round 3 ends it. The winner is "both": the delimiter and the instruction. In round 2 the instruction won three cases and
+lost none, and three tosses of a fair coin agree in every fourth try (p = 0.25). So whether it helps is *not known*: 60
+cases are too few for a difference of this size.
 
 Is there more to gain? In a real task nobody knows. Here the world's law does: it says which label is more likely for
 each review, and no reader can be right more often than it, but for luck.
@@ -771,7 +786,14 @@ measure(claim, ceiling, between=(0.8, 0.93), name="ceiling", what="accuracy of t
 # sabotage: workflow-empty/test-both: "both": best} => "both": ask()}
 
 # %%
-claim = "workflow-empty"
+certain = np.array([p.max() for p in law]) > 0.99
+missed = ~table.right["both"].numpy()
+measure(
+    claim, missed[certain].sum(), between=(0, 0), name="missed", what="errors where the law is certain of the label"
+)
+print("some of the other errors:", [test[i][0] for i in np.flatnonzero(missed)[:3]])
+
+# %%
 for entry in log.entries:
     right = ", ".join(f"{name} {prompt['right']}" for name, prompt in entry["prompts"].items())
     print(f"{entry['cases']:11} {entry['note']}: {right}")
@@ -782,8 +804,7 @@ measure(claim, log.looks(test), between=(3, 3), name="looks-test", what="prompts
 # %% [markdown]
 r"""
 The winner is as good on the test set as on the development set, and as good as the law itself: the prompt has nothing
-left to gain. What it still has wrong are reviews like "i loved this movie but the story was awful", whose label is
-uncertain in the language.
+left to gain. What it still has wrong are reviews whose label is uncertain in the language itself.
 
 *Verdicts. `workflow-empty`: filled. `prompt-common-techniques-missing`: the missing list is in the chapter; its
 elements help where the model has learned to use them, and only a measurement tells.*
@@ -834,7 +855,8 @@ for n in (1, 5, 50, 500):
 # %% [markdown]
 r"""
 The best of many measurements is too good, by 13 points here, although nobody cheated. Now real prompts: forty, each
-with three random words in front, which cannot help. As in many applications, the answer is drawn at random (T = 1).
+with three random words in front that have nothing to do with the task. As in many applications, the answer is drawn at
+random (T = 1).
 """
 
 # %%
@@ -991,11 +1013,10 @@ for name, between in {
 # %% [markdown]
 r"""
 This is **prompt injection**: text in the place of data works as text in the place of the prompt. The delimiter that
-won section 5 is also the attacker's tool. Removing the marks does not help, as the attacker's praise is still there;
-cutting the data at the first mark does, for data in which the mark has no business. Programs with large models are
-attacked in the same way, through the pages that they read ([Greshake and others, 2023](../chapters/bibliography.md)),
-and no way of writing a prompt is known that rules it out. So decide what a model may *do* with untrusted text in its
-prompt, not only what it is told.
+won section 5 is also the attacker's tool. Removing the marks is not enough; cutting the data at the first mark is, for
+data in which the mark has no business. Programs with large models are attacked in the same way, through the pages that
+they read ([Greshake and others, 2023](../chapters/bibliography.md)). A prompt that tells the model to ignore such text
+is itself only text. So decide what a model may *do* with untrusted text in its prompt, not only what it is told.
 
 ## With a real model
 
