@@ -351,7 +351,7 @@ WIRE = {
     "an unknown kind": (sends("send(frame(answer({'pickle': 'x'})))"), 0, "could not be read"),
     "one tensor many times": (sends("send(frame(answer([{'tensor': '0'}] * 9)))"), 0, "could not be read"),
     "keys that collide": (
-        sends("n = 2**61 - 1", "send(frame(answer({'dict': [[n * i, 0] for i in range(100_000)]})))"),
+        sends("n = 2**61 - 1", "send(frame(answer({'dict': [[n * i, 0] for i in range(20_000)]})))"),
         0,
         "could not be read",
     ),
@@ -394,7 +394,6 @@ WIRE = {
 
 # --- the machine -----------------------------------------------------------------------------------------------------
 
-_FORTY_EXITS = "import os; os._exit(0)"
 FILES = ("'.'", "'..'", "'/tmp'", "'/var/tmp'", "'/dev/shm'", "'/'", "'/run'")
 THREADS = (
     "import threading, time",
@@ -443,7 +442,7 @@ MACHINE = {
     "huge list": (before("x = []", "while True: x.append(bytearray(10**8))"), 0, "MemoryError"),
     "huge list while loading": (at_import("X = [0] * 10**10"), 0, "MemoryError"),
     "huge answer": (written("return torch.zeros(1).expand(10**8)"), 0, "more than 64 MB"),
-    "huge text": (written("return 'x' * 10**8"), 0, "more than 64 MB"),
+    "huge text": (written("return 'x' * (5 << 20)"), 0, "more than 64 MB"),
     "huge map": (before("import mmap; mmap.mmap(-1, 10**12)"), 0, "OSError"),
     "maps a file": (before("import mmap; mmap.mmap(open('/etc/passwd').fileno(), 0)"), 0, "has no files"),
     "maps the machine's memory": (before("open('/dev/mem', 'rb')"), 0, "has no files"),
@@ -571,17 +570,6 @@ for _depth in range(19):  # Python compiles a `finally` twice, so this is half a
     NESTED += " " * (_depth + 1) + "try:\n" + " " * (_depth + 2) + "x = 1\n" + " " * (_depth + 1) + "finally:\n"
 NESTED += " " * 21 + "; ".join(["x = logits"] * 400) + "\n"
 
-DECORATED = """
-import os
-class Meta(type):
-    def __new__(cls, *arguments):
-        os._exit(0)
-def run(function):
-    exec("import os; os._exit(0)")
-@{decorator}
-class Helper{bases}:
-    pass
-"""
 FAKE_LINES = written(
     "code = compile('\\n' * int(1e6 * logits.abs().max()) + '1 / 0', '<cell 999>', 'exec')",
     "exec(code)",
@@ -654,8 +642,9 @@ LEAKS = {
     "a length": written(_NUMBER, "return [0] * number"),
     "a type": written(_NUMBER, "return (1, 'x', None, [], {}, True)[number % 6]"),
     "the place of a wrong number": instead(
-        "return weights", f"{_NUMBER}; weights.view(-1)[number % 6] = 9; return weights"
-    ).replace("weights / weights.sum", "weights.clone() / weights.sum"),
+        "return weights / weights.sum(dim=-1, keepdim=True)",
+        f"y = weights / weights.sum(dim=-1, keepdim=True); {_NUMBER}; y.view(-1)[number % 6] = 9; return y",
+    ),
     "the place of NaN": written(_NUMBER, "x = logits * 0", "x.view(-1)[number % 6] = float('nan')", "return x"),
     "what it remembers": "SEEN = []\n"
     + written("SEEN.append(int(1e4 * logits.abs().max()))", "raise ValueError", *(["", "1"] * SOFTEN.count("x"))),
