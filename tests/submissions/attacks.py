@@ -647,7 +647,10 @@ LEAKS = {
     ),
     "the place of NaN": written(_NUMBER, "x = logits * 0", "x.view(-1)[number % 6] = float('nan')", "return x"),
     "what it remembers": "SEEN = []\n"
-    + written("SEEN.append(int(1e4 * logits.abs().max()))", "raise ValueError", *(["", "1"] * SOFTEN.count("x"))),
+    + written(
+        "SEEN.append(int(1e4 * logits.abs().max()) % 97)",
+        *(f"if SEEN[0] == {n}: raise ValueError" for n in range(97)),
+    ),
     "a warning": before("import warnings", _NUMBER, "warnings.warn(f'Secret{number}')", "print(f'Secret{number}')"),
 }
 
