@@ -302,7 +302,7 @@ def _wins_and_losses(right_a: Tensor, right_b: Tensor) -> tuple[int, int]:
 
 def _tail(k: int, n: int, p: float = 0.5) -> float:
     """The probability of at most k heads in n tosses."""
-    return sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1))
+    return math.fsum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1))
 
 
 def _sign_test(right_a: Tensor, right_b: Tensor) -> float:
