@@ -233,3 +233,31 @@ def distillation_loss(
     target = (teacher.detach() / temperature).log_softmax(-1)
     learned = (student / temperature).log_softmax(-1)
     return temperature**2 * (target.exp() * (target - learned)).sum(-1).mean()
+
+
+def bradley_terry_loss(chosen: Float[Tensor, " pairs"], rejected: Float[Tensor, " pairs"]) -> Float[Tensor, ""]:
+    """Mean over pairs of -log sigmoid(chosen - rejected), in nats: the loss of a reward model [christiano2017deep].
+
+    The scores are rewards without a unit; the model says that an answer wins with the probability sigmoid(its score
+    minus the other's). Only differences count, so scores are learned up to a constant. It is log 2 for equal scores.
+    """
+    return -F.logsigmoid(chosen - rejected).mean()
+
+
+def dpo_loss(
+    chosen: Float[Tensor, " pairs"],
+    rejected: Float[Tensor, " pairs"],
+    reference_chosen: Float[Tensor, " pairs"],
+    reference_rejected: Float[Tensor, " pairs"],
+    *,
+    beta: float,
+) -> Float[Tensor, ""]:
+    """Direct preference optimisation: mean over pairs, in nats [rafailov2023direct].
+
+    Each argument is log p(answer | prompt), the *sum* over the answer's tokens; the first two under the policy that
+    learns, the others under the reference that it started from, which gets no gradient. It is the Bradley-Terry loss of
+    the rewards beta · (log p - log p_reference). A small `beta` lets the policy go far from the reference.
+    """
+    reward_chosen = beta * (chosen - reference_chosen.detach())
+    reward_rejected = beta * (rejected - reference_rejected.detach())
+    return bradley_terry_loss(reward_chosen, reward_rejected)

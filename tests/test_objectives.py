@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 from scipy.stats import entropy
+from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch.nn import functional as F
@@ -14,9 +15,11 @@ from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFas
 
 from labutils.objectives import (
     bits_per_byte,
+    bradley_terry_loss,
     causal_loss,
     corrupt_spans,
     distillation_loss,
+    dpo_loss,
     infill,
     info_nce,
     kl_to_law,
@@ -346,3 +349,50 @@ def test_the_teacher_is_not_taught():
     distillation_loss(student, teacher).backward()
     assert student.grad is not None
     assert teacher.grad is None
+
+
+def test_bradley_terry_is_logistic_regression_on_differences():
+    """Without intercept; its gradient vanishes where scikit-learn, which knows nothing of pairs, has its optimum."""
+    better, worse = normal(60, 3), normal(60, 3, seed=1)
+    differences = (better - worse).numpy()
+    signs = np.where(np.arange(60) % 2, 1, -1)  # scikit-learn wants both classes: turn every other pair round
+    found = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10, max_iter=1000)
+    weights = torch.from_numpy(found.fit(differences * signs[:, None], signs).coef_[0]).requires_grad_()
+    loss = bradley_terry_loss(better @ weights, worse @ weights)
+    p_better = found.predict_proba(differences)[:, 1]
+    assert loss.item() == pytest.approx(-np.log(p_better).mean(), abs=1e-12)
+    loss.backward()
+    assert weights.grad is not None
+    torch.testing.assert_close(weights.grad, torch.zeros_like(weights), rtol=0, atol=1e-6)
+
+
+def test_a_constant_changes_no_preference():
+    better, worse = normal(BATCH), normal(BATCH, seed=1)
+    torch.testing.assert_close(bradley_terry_loss(better, worse), bradley_terry_loss(better + 5, worse + 5))
+
+
+@given(seed=st.integers(0, 1000), pairs=st.integers(1, 6), beta=st.floats(0.01, 3))
+def test_dpo_equals_its_equation(seed, pairs, beta):
+    p_win, p_lose, ref_win, ref_lose = (-5 * normal(4, pairs, seed=seed).abs()).numpy()
+    losses = [
+        -math.log(1 / (1 + math.exp(-(beta * (a - c) - beta * (b - d)))))
+        for a, b, c, d in zip(p_win, p_lose, ref_win, ref_lose, strict=True)
+    ]
+    found = dpo_loss(*map(torch.from_numpy, (p_win, p_lose, ref_win, ref_lose)), beta=beta)
+    assert found.item() == pytest.approx(np.mean(losses), rel=1e-9, abs=1e-12)
+
+
+def test_a_policy_that_is_its_reference_costs_log_2():
+    win, lose = -normal(BATCH).abs(), -normal(BATCH, seed=1).abs()
+    assert dpo_loss(win, lose, win, lose, beta=0.1).item() == pytest.approx(math.log(2), abs=1e-12)
+
+
+def test_dpo_teaches_the_policy_and_not_the_reference():
+    win, lose, ref_win, ref_lose = (normal(BATCH, seed=s).requires_grad_() for s in range(4))
+    dpo_loss(win, lose, ref_win, ref_lose, beta=0.1).backward()
+    assert win.grad is not None
+    assert lose.grad is not None
+    assert bool((win.grad < 0).all())  # a step down the gradient makes the chosen answer likelier
+    assert bool((lose.grad > 0).all())
+    assert ref_win.grad is None
+    assert ref_lose.grad is None
