@@ -14,6 +14,14 @@ settings.load_profile("course")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+
+def pytest_report_header() -> str:
+    """Say what this machine lets be tested: without bubblewrap the attacks meet the grader's inner ring alone."""
+    from labutils.grading.outer import wrap
+
+    inside = wrap(["true"], ROOT) is not None
+    return "grader's outer ring: " + ("bubblewrap" if inside else "none here, so the inner one is tested alone")
+
 TOY = '''\
 # %% [markdown]
 r"""
