@@ -406,7 +406,7 @@ sizes = ["8", "16", "32", "64"]
 claim = "dec-zero-shot"
 found = {(size, name): hits(models[size], tests[name].tokens) for size in sizes for name in GROUPS}
 zero = {key: hit[:, 0].mean().item() for key, hit in found.items()}
-allowed = {"8": (0.1, 0.25), "16": (0.3, 0.5), "32": (0.55, 0.8), "64": (0.85, 1)}
+allowed = {"8": (0.1, 0.25), "16": (0.28, 0.55), "32": (0.55, 0.8), "64": (0.85, 1)}
 for size, between in allowed.items():
     what = f"rare instructions, no example, d_model = {size}"
     measure(claim, zero[size, "rare"], between=between, name=f"rare-{size}", what=what)
@@ -519,7 +519,7 @@ over the training steps of the live model?
 # %%
 claim = "few-shot-large-vs-small"
 gain = {key: (c[8] - c[0]).item() for key, c in curve.items()}
-for size, between in {"8": (0.7, 0.9), "16": (0.5, 0.7), "32": (0.2, 0.45), "64": (0, 0.15)}.items():
+for size, between in {"8": (0.7, 0.9), "16": (0.45, 0.7), "32": (0.2, 0.45), "64": (0, 0.15)}.items():
     measure(claim, gain[size, "rare"], between=between, name=f"rare-{size}", what=f"gain, rare, d_model = {size}")
 spread = [gain[size, "never"] for size in sizes]
 measure(claim, min(spread), between=(0.88, 1), name="never-least", what="gain, never seen, least of the sizes")
@@ -591,7 +591,7 @@ for kind, between in {"right": (0.99, 1), "random": (0.9, 1), "swapped": (0.85, 
     what = f"the same, trained with wrong labels, {kind} labels"
     measure(claim, share["32_noisy", kind], between=between, name=f"noisy-{kind}", what=what)
 rare = against("32_noisy", "rare", "random")
-measure(claim, rare, between=(0.45, 0.8), name="noisy-rare", what="the same, rare instructions, 8 random labels")
+measure(claim, rare, between=(0.3, 0.8), name="noisy-rare", what="the same, rare instructions, 8 random labels")
 price = [against(name, "never", "right") for name in ("32", "32_noisy")]
 measure(claim, price[0], between=(0.97, 1), name="clean-never", what="never seen, 8 right labels, clean training")
 measure(claim, price[1], between=(0.3, 0.85), name="noisy-never", what="the same, trained with wrong labels")
