@@ -737,14 +737,16 @@ def extend(tokens, n, visible):
 
 
 # %%
-made = []
+made = long_prompt
 try:
-    extend(long_prompt, 10, visible=lambda tokens: made.append(len(tokens)) or tokens)
+    while len(made) < len(long_prompt) + 10:
+        made = extend(made, 1, visible=lambda tokens: tokens)
 except ValueError as error:
     print(error)
-measure(claim, made[-1] - len(long_prompt), between=(4, 4), name="error-made", what="error: tokens made before it")
+measure(claim, len(made) - len(long_prompt), between=(4, 4), name="error-made", what="error: tokens made before it")
 room = limit - len(long_prompt)
 measure(claim, room, between=(3, 3), name="room", what="tokens that the window has room for beside the prompt")
+# %%
 cut = extend(long_prompt[-(limit - 10) :], 10, visible=lambda tokens: tokens)
 lost = len(long_prompt) + 10 - len(cut)
 measure(claim, lost, between=(7, 7), name="truncation-lost", what="truncation: tokens of the prompt that are cut off")
@@ -1046,11 +1048,11 @@ for name, kinds in allowed.items():
 unseen = [kinds["true"] + kinds["loose"] for name, kinds in score.items() if "unseen" in name]
 what = "unseen: probability of the two answers with Jupiter"
 measure(claim, min(unseen), between=(0, 0.35), name="unseen-least", what=f"{what}, least of three", digits=2)
-measure(claim, max(unseen), between=(0.4, 1), name="unseen-most", what=f"{what}, most of three", digits=2)
+measure(claim, max(unseen), between=(0.5, 1), name="unseen-most", what=f"{what}, most of three", digits=2)
 
 # %%
-# alt: Five bars for each of three answers. Only the model that has seen the facts gives Saturn none of its probability
-# alt: and Jupiter nearly all; the three that have not seen them disagree.
+# alt: Five bars for each of three answers. The model that has seen the facts gives Jupiter nearly all its probability.
+# alt: The misled one favours Saturn. Of the three that have not seen the facts, two favour Saturn and one Jupiter.
 shown = {name: list(kinds.values()) for name, kinds in score.items()}
 ax = plotting.bars(shown, list(answers.values()), unit="probability of the answer")
 
@@ -1072,8 +1074,9 @@ measure(claim, worst, between=(0.6, 1), name="unseen-form", what=f"unseen: {what
 r"""
 All of them answer, and nearly always in perfect form; none says that it does not know. The form was in every sentence
 that they read, so all have learned it. The fact was in some, and who has not read them guesses. The three that differ
-in nothing but their random start and the order of reading do not agree, and one of them may even be right, by luck.
-From the outside a guess looks like knowledge. **Completion is not knowledge.**
+in nothing but their random start and the order of reading do not agree. One of them puts most of its probability on
+Jupiter, by luck: look at its bars beside those of the model that has read the fact. From the outside a guess looks like
+knowledge. **Completion is not knowledge.**
 
 Nor is probability truth. The model that has seen the facts gives the loose answer its share, because the text did. The
 misled one believes in Saturn, because that stood there most often. A likely answer is one that resembles the text.
