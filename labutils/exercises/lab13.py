@@ -1,4 +1,4 @@
-"""The exercises of lab 13, responses and backtranslation: a loss, a choice by score, and two checks of data."""
+"""The exercises of lab 13, responses and backtranslation: two checks of data, a loss, and a choice by score."""
 
 import math
 from typing import Any
@@ -606,4 +606,4 @@ MISSING_PROVENANCE = Exercise(
 )
 
 
-EXERCISES = (DISTILLATION_LOSS, KEEP_BEST, UNCONTAMINATED, MISSING_PROVENANCE)
+EXERCISES = (MISSING_PROVENANCE, DISTILLATION_LOSS, KEEP_BEST, UNCONTAMINATED)
