@@ -22,6 +22,7 @@ def pytest_report_header() -> str:
     inside = sys.platform == "linux" and wrap(["true"], ROOT) is not None
     return "grader's outer ring: " + ("bubblewrap" if inside else "none here, so the inner one is tested alone")
 
+
 TOY = '''\
 # %% [markdown]
 r"""
