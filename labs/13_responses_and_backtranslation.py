@@ -27,6 +27,7 @@ LLMs, on responses, on licences and on backtranslation, and a later addition, in
 import copy
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,7 @@ def breaks_once(prompts, seeds):
     return generate(prompts, seeds)
 
 
-broken = Recipe(**vars(answers) | {"generate": breaks_once})
+broken = replace(answers, generate=breaks_once)
 try:
     synthetic.make(folder / "again", broken, queries, seed=SEED)
 except ConnectionError as error:
@@ -449,7 +450,7 @@ of another family, with a name of its own. How many rows may you train on?
 pooled = []
 for number, licence in enumerate(("mit", "apache-2.0", "llama2", "llama3.1")):
     # The same small model plays all four teachers: only the field differs, which is all that the filter reads.
-    recipe = Recipe(**vars(answers) | {"licence": licence, "filters": {}, "select": {}})
+    recipe = replace(answers, licence=licence, filters={}, select={})
     pooled += synthetic.make(folder / licence, recipe, queries[number * 40 :][:40], seed=SEED).rows
 pooled = [row | {"row": number} for number, row in enumerate(pooled)]
 lists = {
@@ -925,7 +926,7 @@ def not_in_the_test(rows):
 
 # %%
 select = {"distinct": filters["distinct"], "not in the test": not_in_the_test}
-final = Recipe(**vars(raw) | {"filters": {"round trip": returns}, "label": grades, "select": select})
+final = replace(raw, filters={"round trip": returns}, label=grades, select=select)
 made = synthetic.make(folder / "final", final, asks, seed=SEED)
 measure(claim, len(made.rows), between=(130, 205), name="final", what="pairs in the dataset, of 300")
 measure(claim, 100 * np.mean(is_right(made.rows)), between=(83, 98), name="final-right", what="right ones", unit="%")
