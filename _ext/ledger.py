@@ -62,10 +62,11 @@ def select(name: str, label: str, choices: dict[str, str]) -> str:
     return f'<p><label for="{field}">{label}</label> <select id="{field}">{options}</select></p>'
 
 
-def filter_form() -> nodes.raw:
+def filter_form(present: set[str]) -> nodes.raw:
+    """The form; of the states of STATUS it offers those that are present."""
     chapters = {f"home-{chapter}": f"{int(chapter[:2])}. {title}" for chapter, title in CHAPTERS.items()}
     verdicts = {f"is-{verdict}": text for verdict, text in VERDICTS.items()}
-    states = {f"status-{state}": text for state, text in STATUS.items()}
+    states = {f"status-{state}": text for state, text in STATUS.items() if state in present}
     selects = (
         select("verdict", "Verdict", verdicts),
         select("chapter", "Chapter", chapters),
@@ -94,7 +95,8 @@ class LedgerDirective(SphinxDirective):
         depends_on_evidence(self.env)
         claims = list(read_ledger().values())
         self.evidence = by_claim(read_evidence())
-        page: list[Node] = [*self.parse_text_to_nodes(counts(claims, self.evidence)), filter_form()]
+        present = {status(claim, self.evidence.get(claim.id, [])) for claim in claims}
+        page: list[Node] = [*self.parse_text_to_nodes(counts(claims, self.evidence)), filter_form(present)]
         for part, group in groupby(claims, lambda claim: claim.section.partition(" > ")[0]):
             section = self._section(part)
             for title, items in groupby(group, lambda claim: claim.section.partition(" > ")[2]):
