@@ -183,7 +183,7 @@ class CourseDirective(SphinxDirective):
         total = 60 * round(total / 60)
         return [
             *self.parse_text_to_nodes("\n".join(lines)),
-            *self.parse_text_to_nodes(f"What exists so far takes about {duration(total)} in all."),
+            *self.parse_text_to_nodes(f"That is about {duration(total)} in all."),
         ]
 
     def _labs(self, names: list[str]) -> tuple[str, int]:
