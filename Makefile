@@ -10,8 +10,7 @@ SETUP_INPUTS := pyproject.toml constraints.txt
 SITE := _build/html
 PORT ?= 8000
 TORCH ?= 2.13.0
-NBVAL := HF_HUB_OFFLINE=1 LABUTILS_PROFILE=cpu $(BIN)/python -m pytest -p no:cacheprovider --numprocesses 2 --dist loadfile \
-	--nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
+NBVAL := HF_HUB_OFFLINE=1 LABUTILS_PROFILE=cpu $(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .PHONY: help book serve test labs lint types check unit nbval colab constraints clean
 
@@ -68,11 +67,11 @@ unit: .venv/.dev book
 	@echo "==> unit tests"
 	@OMP_NUM_THREADS=1 SABOTAGE=sample $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-# Every output of every cell is compared: the learner's copies on one thread, the solutions on two. Two notebooks run at
-# a time.
+# Every output of every cell is compared: the learner's copies on one thread and two at a time, the solutions on two
+# threads and one at a time, since four threads on two cores wait for each other.
 nbval: .venv/.dev
 	@echo "==> labs"
-	@OMP_NUM_THREADS=1 $(NBVAL) labs/*.ipynb
+	@OMP_NUM_THREADS=1 $(NBVAL) --numprocesses 2 --dist loadfile labs/*.ipynb
 	@OMP_NUM_THREADS=2 $(NBVAL) labs/solutions/*.ipynb
 
 colab: .venv/.dev
