@@ -21,28 +21,9 @@ from torch.nn import functional as F
 from labutils.models import Config, Decoder, EncoderDecoder
 from labutils.objectives import causal_loss
 from labutils.training import train
-from labutils.world import BOS, MASK, Grammar, World
+from labutils.world import BOS, LAND_AND_SEA, MASK, World
 
-RULES = """
-<sentence> = 50% the <subject.any> | 25% this <subject.one> | 25% some <subject.many>
-<subject.any> = 60% <head> | 40% ADJECTIVE <head>
-<head> = 50% NOUN.one <predicate.one> | 50% NOUN.many <predicate.many>
-<subject.{number}> = 60% NOUN.{number} <predicate.{number}> | 40% ADJECTIVE NOUN.{number} <predicate.{number}>
-<predicate.{number}> = 60% <verb.{number}> | 40% PREPOSITION <phrase> <verb.{number}>
-<verb.{number}> = 50% REST.{number} . | 50% ACT.{number} <phrase> .
-<phrase> = 50% the <noun> | 25% this NOUN.one | 25% some NOUN.many
-<noun> = 50% NOUN.one | 50% NOUN.many
-"""
-WORLD = World(
-    Grammar(
-        topics={"land": "dog horse barn tree eat see", "sea": "whale sailor boat rope float watch"},
-        nouns={"NOUN": "dog horse barn tree whale sailor boat rope"},
-        verbs={"REST": "sleep float fall eat", "ACT": "see carry watch"},
-        words={"ADJECTIVE": "old small red green", "PREPOSITION": "near behind"},
-        features={"number": "one many"},
-        rules=RULES,
-    )
-)
+WORLD = World(LAND_AND_SEA)
 VERBS = {t for kind in ("REST", "ACT") for n in ("one", "many") for t in WORLD.tokens_of(f"{kind}.{n}").tolist()}
 PREPOSITIONS = set(WORLD.tokens_of("PREPOSITION").tolist())
 PAD, LONGEST, STEPS, ROWS = MASK, 10, 300, 32

@@ -50,7 +50,7 @@ from labutils.runtime import device, profile
 from labutils.tokenizer import ByteTokenizer
 from labutils.training import train
 from labutils.weights import load_world_decoder, load_world_encoder
-from labutils.world import BOS, MASK, Grammar, World
+from labutils.world import BOS, LAND_AND_SEA, MASK, World
 
 world = World()
 
@@ -378,28 +378,7 @@ predict the hidden words.
 """
 
 # %%
-RULES = """
-<sentence> = 50% the <subject.any> | 25% this <subject.one> | 25% some <subject.many>
-<subject.any> = 60% <head> | 40% ADJECTIVE <head>
-<head> = 50% NOUN.one <predicate.one> | 50% NOUN.many <predicate.many>
-<subject.{number}> = 60% NOUN.{number} <predicate.{number}> | 40% ADJECTIVE NOUN.{number} <predicate.{number}>
-<predicate.{number}> = 60% <verb.{number}> | 40% PREPOSITION <phrase> <verb.{number}>
-<verb.{number}> = 50% REST.{number} . | 50% ACT.{number} <phrase> .
-<phrase> = 50% the <noun> | 25% this NOUN.one | 25% some NOUN.many
-<noun> = 50% NOUN.one | 50% NOUN.many
-"""
-
-# %%
-small = World(
-    Grammar(
-        topics={"land": "dog horse barn tree eat see", "sea": "whale sailor boat rope float watch"},
-        nouns={"NOUN": "dog horse barn tree whale sailor boat rope"},
-        verbs={"REST": "sleep float fall eat", "ACT": "see carry watch"},
-        words={"ADJECTIVE": "old small red green", "PREPOSITION": "near behind"},
-        features={"number": "one many"},
-        rules=RULES,
-    )
-)
+small = World(LAND_AND_SEA)
 V = small.vocab_size
 print(V - 2, "words:", small.decode(small.sample(1, 14, seed=0).tokens[0, 1:]))
 

@@ -185,6 +185,25 @@ ENGLISH = Grammar(
     features=FEATURES,
 )
 
+# A language of 40 words and two topics, which a model of some thousand weights learns within seconds.
+LAND_AND_SEA = Grammar(
+    topics={"land": "dog horse barn tree eat see", "sea": "whale sailor boat rope float watch"},
+    nouns={"NOUN": "dog horse barn tree whale sailor boat rope"},
+    verbs={"REST": "sleep float fall eat", "ACT": "see carry watch"},
+    words={"ADJECTIVE": "old small red green", "PREPOSITION": "near behind"},
+    features={"number": "one many"},
+    rules="""
+<sentence> = 50% the <subject.any> | 25% this <subject.one> | 25% some <subject.many>
+<subject.any> = 60% <head> | 40% ADJECTIVE <head>
+<head> = 50% NOUN.one <predicate.one> | 50% NOUN.many <predicate.many>
+<subject.{number}> = 60% NOUN.{number} <predicate.{number}> | 40% ADJECTIVE NOUN.{number} <predicate.{number}>
+<predicate.{number}> = 60% <verb.{number}> | 40% PREPOSITION <phrase> <verb.{number}>
+<verb.{number}> = 50% REST.{number} . | 50% ACT.{number} <phrase> .
+<phrase> = 50% the <noun> | 25% this NOUN.one | 25% some NOUN.many
+<noun> = 50% NOUN.one | 50% NOUN.many
+""",
+)
+
 
 def add_s(word: str) -> str:
     """A noun's plural or a verb's third person: cows, boxes, watches, carries.
