@@ -64,6 +64,7 @@ check: .venv/.dev
 	@$(BIN)/python tools/labs.py check
 
 unit: .venv/.dev book
+	@$(BIN)/python tools/browser.py
 	@echo "==> unit tests"
 	@OMP_NUM_THREADS=1 SABOTAGE=sample $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 

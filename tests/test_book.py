@@ -19,25 +19,8 @@ from _ext.quiz import read_quiz
 from _ext.selfhost import Loads, external, trimmed
 
 ROOT = Path(__file__).resolve().parent.parent
-INPUTS = ("_config.yml", "_toc.yml", "references.bib", "_ext", "_static", "_public", "chapters", "labs", "labutils")
 WRITTEN = {"", ".bib", ".css", ".js", ".md", ".py", ".svg", ".toml", ".txt", ".yml"}  # notebooks are generated
 GENERATED = {"index.html", "search.html", "genindex.html", "404.html"}  # no prose of ours, so no description
-
-
-def newest(names: tuple[str, ...]) -> float:
-    paths = [path for name in names for path in (ROOT / name, *(ROOT / name).rglob("*"))]
-    return max(path.stat().st_mtime for path in paths if path.is_file() and "__pycache__" not in path.parts)
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site: the one in _build if it is newer than its sources, else one built here."""
-    stamp = book.BUILD / book.STAMP
-    if stamp.exists() and stamp.stat().st_mtime >= newest(INPUTS):
-        return book.BUILD / "html"
-    folder = tmp_path_factory.mktemp("book") / "_build"
-    assert book.build(folder) == 0, "the site does not build without a warning: see above"
-    return folder / "html"
 
 
 def pages(site: Path) -> list[Path]:
