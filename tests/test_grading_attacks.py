@@ -18,7 +18,7 @@ import pytest
 from submissions import COUNT, FOLLOW, RIGHT, SETUP, SOFTEN, as_bytes, attacks, lab99, notebook
 from submissions.attacks import before, instead, written
 
-from labutils.grading import report
+from labutils.grading import formats, report
 from labutils.grading.extract import Unreadable, parse
 from labutils.grading.outer import wrap
 from labutils.grading.rings import READ_FILE, _readable
@@ -57,6 +57,10 @@ def score(sandbox: Sandbox, *cells: str, student: str = "ada", secret: str = "hi
     return grade(submission, lab99.EXERCISES, sandbox, student=student, file="a.ipynb", secret=secret)
 
 
+def feedback(score: Score) -> str:
+    return formats.feedback(report.as_json(score))
+
+
 def points(score: Score) -> list[float]:
     return [exercise.score for exercise in score.exercises]
 
@@ -64,7 +68,7 @@ def points(score: Score) -> list[float]:
 def reports_of_another(sandbox: Sandbox) -> list[str]:
     """What a student hears who is right, and one who is not."""
     wrong = [SETUP, instead("/ temp", "* temp"), COUNT]
-    return [report.markdown(score(sandbox, *cells, student="bob")) for cells in (RIGHT, wrong)]
+    return [feedback(score(sandbox, *cells, student="bob")) for cells in (RIGHT, wrong)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,7 +112,7 @@ def test_a_right_submission_earns_everything_and_hears_nothing(sandbox):
 
 def test_the_same_secret_gives_the_same_bytes_and_another_student_other_inputs(sandbox):
     wrong = SOFTEN.replace("/ temperature", "- temperature")
-    first, again = (report.markdown(score(sandbox, SETUP, wrong, COUNT)) for _ in range(2))
+    first, again = (feedback(score(sandbox, SETUP, wrong, COUNT)) for _ in range(2))
     assert first == again
     draws = [
         Draw(lab99.EXERCISES[0], secret, student) for secret, student in [("s", "ada"), ("s", "bob"), ("t", "ada")]
@@ -215,7 +219,7 @@ def test_soften(sandboxes, monkeypatch, name, case, ring):
     held, start = processes(sandbox), time.monotonic()
     result = score(sandbox, SETUP, source, COUNT, FOLLOW)
     assert time.monotonic() - start < 4 * DEADLINE
-    text = report.markdown(result)
+    text = feedback(result)
     assert points(result)[0] == expected, text
     if name not in OWN_GOALS:
         assert points(result)[1:] == [2, 1], text  # one exercise never costs another
@@ -242,7 +246,7 @@ def test_another_student_gets_the_same_as_before_the_attacks(sandboxes, untouche
 @pytest.mark.parametrize("name", attacks.LEAKS)
 def test_what_is_told_does_not_depend_on_the_hidden_inputs(sandboxes, name):
     """Other secrets draw other inputs, and so the leak would say something else."""
-    told = {report.markdown(score(sandboxes["inner"], SETUP, attacks.LEAKS[name], secret=s)) for s in ("a", "b", "c")}
+    told = {feedback(score(sandboxes["inner"], SETUP, attacks.LEAKS[name], secret=s)) for s in ("a", "b", "c")}
     assert len(told) == 1
     assert not re.search(r"Secret\d", told.pop())
 
@@ -263,7 +267,7 @@ def soften(logits, temperature):
 
 
 def test_where_only_hidden_tests_fail_the_sentence_is_a_fixed_one(sandboxes):
-    told = {report.markdown(score(sandboxes["inner"], SETUP, PATIENT, secret=s)) for s in ("a", "b")}
+    told = {feedback(score(sandboxes["inner"], SETUP, PATIENT, secret=s)) for s in ("a", "b")}
     assert len(told) == 1
     text = told.pop()
     assert "The tests of check() pass, but 4 of the 4 tests that only the grader has fail. In the first, an exc" in text
@@ -300,7 +304,7 @@ def test_without_the_layers_the_report_says_so():
         result = score(sandbox, *RIGHT)
         assert result.score == 7
         ways = "network, processes, signals, files"
-        assert f"NOT isolated: the way to {ways} stayed open" in report.markdown(result)
+        assert f"NOT isolated: the way to {ways} stayed open" in feedback(result)
         held = processes(sandbox)
         flees = ("import os, time", "if os.fork() == 0:", "    os.setsid()", "    os.fork()", "    time.sleep(99)")
         assert points(score(sandbox, SETUP, before(*flees), COUNT, FOLLOW))[1:] == [2, 1]
@@ -348,7 +352,7 @@ def test_words_of_the_childs_own_do_not_come_through():
 
 def test_code_spans_hold_whatever_is_in_them():
     for text in ("`", "a``b", "x\n::error::y", "##[group]", "\u202eabc", "\ud800a", "<script>", "x" * 10_000):
-        span = report.code(text)
+        span = formats.code(text)
         span.encode()
         assert "\n" not in span
         assert "::" not in span

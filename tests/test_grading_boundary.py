@@ -17,7 +17,7 @@ from submissions import COUNT, RIGHT, SETUP, SOFTEN, as_bytes, lab99, notebook
 
 from labutils.checks import FALSE_ALARM, _compare_with_law, compare
 from labutils.exercises import Exercise, Mutant
-from labutils.grading import frames, outer, report, rings
+from labutils.grading import formats, frames, outer, report, rings
 from labutils.grading.sandbox import COURSE, Sandbox, SandboxError, Session
 from labutils.grading.score import Score, grade
 
@@ -32,6 +32,10 @@ def score(sandbox: Sandbox, exercises: tuple[Exercise, ...], *cells: str) -> Sco
     with Session(sandbox) as session:
         submission = session.read(as_bytes(notebook([SETUP, *cells])), is_notebook=True)
     return grade(submission, exercises, sandbox, student="ada", file="a.ipynb", secret="s")
+
+
+def feedback(score: Score) -> str:
+    return formats.feedback(report.as_json(score))
 
 
 # --- torch lives in it -----------------------------------------------------------------------------------------------
@@ -207,7 +211,7 @@ def test_a_ring_that_is_not_seen_is_not_told(sandbox, monkeypatch):
 def test_a_submission_that_takes_all_its_time_hears_so(sandbox, monkeypatch):
     monkeypatch.setattr(sandbox, "budget", 0.5)
     slow = SOFTEN.replace("    scaled", "    import time; time.sleep(0.4)\n    scaled", 1)
-    text = report.markdown(score(sandbox, lab99.EXERCISES, slow, COUNT))
+    text = feedback(score(sandbox, lab99.EXERCISES, slow, COUNT))
     assert "there was no time left" in text or "there is no time left" in text or "no answer in time" in text
     assert "tests were not run" in text
 
@@ -323,7 +327,7 @@ def test_a_module_with_state_and_gradients_is_judged_through_its_adapter(sandbox
     for source, sentence in wrong.items():
         result = score(sandbox, (exercise,), source)
         assert result.score == 0
-        assert sentence in report.markdown(result)
+        assert sentence in feedback(result)
 
 
 FORBIDDEN = {
@@ -348,7 +352,7 @@ def test_a_call_to_do_without_is_refused_under_any_name(sandbox, call):
     source = f"import importlib\ndef soften(logits, temperature):\n    x = logits / temperature\n    return {call}"
     result = score(sandbox, (soften,), source)
     assert result.score == 0
-    text = report.markdown(result)
+    text = feedback(result)
     assert FORBIDDEN[call] in text
     assert "write" in text
 
@@ -401,7 +405,7 @@ def test_a_random_answer_is_judged_by_how_often_each_outcome_comes(sandbox):
     for source, sentence in wrong.items():
         result = score(sandbox, (DRAW,), draw.format(source))
         assert result.score == 0
-        assert sentence in report.markdown(result)
+        assert sentence in feedback(result)
 
 
 @pytest.mark.parametrize(

@@ -45,14 +45,14 @@ def test_a_folder_of_submissions(tmp_path: Path, capsys):
     }  # fmt: skip
     assert "ada: 7 of 7 points" in capsys.readouterr().out
     for student, sentence in [("eve", "not a complete notebook"), ("fay", "empty"), ("gus", "None of the functions")]:
-        assert sentence in (tmp_path / "out" / student / "feedback.md").read_text()
-    result = json.loads((tmp_path / "out" / "dan" / "result.json").read_text())
+        assert sentence in (tmp_path / "out" / "feedback" / f"{student}.md").read_text()
+    result = json.loads((tmp_path / "out" / "results" / "dan.json").read_text())
     assert [exercise["score"] for exercise in result["exercises"]] == [4, 0, 0]
     assert result["isolation"]["complete"] is True
     assert not list((tmp_path / "out").rglob(".*"))  # no half-written file
-    before = (tmp_path / "out" / "dan" / "result.json").read_bytes()
+    before = (tmp_path / "out" / "results" / "dan.json").read_bytes()
     assert cli.main(["grade", arguments[3], "--out", str(tmp_path / "out"), "--seed", "s", "--lab", "99"]) == 0
-    assert (tmp_path / "out" / "dan" / "result.json").read_bytes() == before
+    assert (tmp_path / "out" / "results" / "dan.json").read_bytes() == before
 
 
 def test_wrong_use_is_one_sentence(tmp_path: Path, capsys):

@@ -15,7 +15,7 @@ import torch
 
 from labutils import exercises as course
 from labutils.exercises import exercises_of
-from labutils.grading import report
+from labutils.grading import formats, report
 from labutils.grading.extract import Submission, Unreadable
 from labutils.grading.sandbox import Sandbox, SandboxError
 from labutils.grading.score import Score, grade, nothing
@@ -107,15 +107,15 @@ def main(arguments: list[str] | None = None) -> int:
                     f"{sandbox.isolation.sentence} No grades are given. Use Linux 5.13 or newer on x86_64 or aarch64, "
                     "or pass --practice if you trust this code."
                 )
-            scores = []
+            results = []
             for path, student in zip(options.notebooks, students_of(options.notebooks), strict=True):
                 start = time.perf_counter()
                 score = grade_file(path, student, options.lab, sandbox, secret)
-                report.write(score, options.out)
-                scores.append(score)
-                print(f"{student}: {report.number(score.score)} of {score.points} points "
+                results.append(report.as_json(score, submitted=report.submitted_at(path)))
+                report.write(results[-1], options.out)
+                print(f"{student}: {formats.number(score.score)} of {score.points} points "
                       f"({time.perf_counter() - start:.2f} s)", flush=True)  # fmt: skip
-            report.write_summary(scores, options.out)
+            formats.write_all(results, options.out)
             print(f"Results are in {options.out}. {sandbox.isolation.sentence}")
     except (SandboxError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,68 +1,39 @@
-"""Results as files: one folder a student with Markdown and JSON, and a summary. No student's text is shown raw."""
+"""The one result of a graded file, as plain data with a version, and as JSON on disk.
+
+Everything that is handed out or exported (see `formats`) is made from these dictionaries, never from live objects. So
+results that were graded on several machines give the same bytes as results that were graded on one.
+"""
 
 import json
 import os
 import re
 import tempfile
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from labutils.grading.extract import Finding
-from labutils.grading.score import ExerciseScore, Score
+from labutils.grading.score import Score
+
+SCHEMA = "labutils/result/v1"
+FOLDER = "results"  # below the folder of a run: one file a student
 
 
-def code(text: str, limit: int = 120) -> str:
-    """A student's text as a Markdown code span: one line, no control characters, nothing that ends the span early.
+class BadResult(ValueError):
+    """A file is not a result that this version wrote. The text says which, and what is wrong with it."""
 
-    GitHub reads `::name::` and `##[name]` in logs as commands to the runner, so these are broken up as well.
+
+def as_json(score: Score, *, submitted: str | None = None) -> dict:
+    """The result as plain data. Text of the student's is in the fields named "code", "student" and "file" alone.
+
+    `submitted` says when the file was handed in, see `submitted_at`.
     """
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    text = "".join(character if character.isprintable() else " " for character in text)  # bidi marks and surrogates too
-    text = text.replace("::", ":\u200b:").replace("##[", "##\u200b[")
-    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    space = " " if "`" in text else ""  # Markdown drops it again
-    return f"{ticks}{space}{text}{space}{ticks}" if text.strip() else ""
-
-
-def number(value: float) -> str:
-    """A score without needless zeros."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _item(finding: Finding) -> str:
-    return f"- {finding.sentence} {code(finding.code)}".rstrip()
-
-
-def _exercise(exercise: ExerciseScore) -> list[str]:
-    title = f"## `{exercise.name}`: {number(exercise.score)} of {exercise.points} points"
-    tests = f"{exercise.passed} of {exercise.cases} tests passed."
-    return [title, "", tests, "", *map(_item, exercise.findings), *([""] if exercise.findings else [])]
-
-
-def markdown(score: Score) -> str:
-    """The feedback that a student reads."""
-    file = ["## Your file", "", *map(_item, score.findings), ""] if score.findings else []
-    lines = [
-        f"# Lab {score.lab}: {number(score.score)} of {score.points} points",
-        "",
-        f"Student {code(score.student)}, file {code(score.file)}.",
-        "",
-        *file,
-        *(line for exercise in score.exercises for line in _exercise(exercise)),
-        "## How this was graded",
-        "",
-        "An exercise earns its points × the share of its tests that passed, rounded to hundredths.",
-        score.isolation.sentence,
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def as_json(score: Score) -> dict:
-    """Everything, for other programs. Student's text is in the fields named "code"."""
     return {
+        "schema": SCHEMA,
         "student": score.student,
         "lab": score.lab,
         "file": score.file,
+        "submitted": submitted,
         "score": score.score,
         "points": score.points,
         "findings": [asdict(finding) for finding in score.findings],
@@ -73,36 +44,144 @@ def as_json(score: Score) -> dict:
                 "points": exercise.points,
                 "passed": exercise.passed,
                 "cases": exercise.cases,
+                "groups": [
+                    {**asdict(group), "score": group.score, "points": group.points} for group in exercise.groups
+                ],
                 "findings": [asdict(finding) for finding in exercise.findings],
             }
             for exercise in score.exercises
         ],
         "isolation": {
             "complete": score.isolation.complete,
-            "layers": score.isolation.layers,
+            "layers": list(score.isolation.layers),
             "refused": score.isolation.refused,
+            "sentence": score.isolation.sentence,
         },
     }
 
 
-def _write(path: Path, text: str) -> None:
+def submitted_at(path: Path) -> str | None:
+    """When a file was last changed, in UTC to the second, such as "2026-10-01T21:59:00Z"; None if it is not there."""
+    try:
+        changed = path.stat().st_mtime
+    except OSError:
+        return None
+    return datetime.fromtimestamp(int(changed), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def text_of(result: dict) -> str:
+    """The bytes of a result's file, as text."""
+    return json.dumps(result, indent=2) + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
     """Write all of a file or nothing of it: a reader, or a run that is cut off, never sees half a result."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
         file.write(text)
     os.chmod(temporary, 0o644)
     os.replace(temporary, path)
 
 
-def write(score: Score, out: Path) -> None:
-    """Write `out`/STUDENT/feedback.md and result.json."""
-    _write(out / score.student / "feedback.md", markdown(score))
-    _write(out / score.student / "result.json", json.dumps(as_json(score), indent=2) + "\n")
+def write(result: dict, out: Path) -> Path:
+    """Write `out`/results/STUDENT.json and return its path."""
+    path = out / FOLDER / f"{result['student']}.json"
+    write_text(path, text_of(result))
+    return path
 
 
-def write_summary(scores: list[Score], out: Path) -> None:
-    """Write `out`/summary.json: a line for each student, and the layers that held all of them."""
-    rows = [{key: as_json(score)[key] for key in ("student", "lab", "file", "score", "points")} for score in scores]
-    isolated = all(score.isolation.complete for score in scores)
-    _write(out / "summary.json", json.dumps({"isolated": isolated, "results": rows}, indent=2) + "\n")
+def read(path: Path) -> dict:
+    """A result as it was written. Raises BadResult where the file is another one, a broken one or a changed one."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadResult(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        raise BadResult(f"{path} is not complete JSON. Grade this submission again.") from None
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        raise BadResult(f"{path} is not a result of this grader ({SCHEMA}). Grade this submission again.")
+    if problem := _problem(result, _RESULT, "") or _disagreement(result):
+        raise BadResult(f"{path} was changed, or another version wrote it: {problem}. Grade this submission again.")
+    return result
+
+
+def read_all(out: Path) -> list[dict]:
+    """The results of a run, by the student's name. Raises BadResult, also where there are none."""
+    paths = sorted((out / FOLDER).glob("[!.]*.json"))
+    if not paths:
+        raise BadResult(f"There are no results in {out / FOLDER}. Run `python -m labutils.grading grade` first.")
+    return [read(path) for path in paths]
+
+
+# --- the form of a result, for `read` --------------------------------------------------------------------------------
+
+_FINDING = {"sentence": str, "code": str}
+_GROUP = {"name": str, "passed": int, "cases": int, "score": float, "points": float}
+_EXERCISE = {
+    "name": str,
+    "score": float,
+    "points": int,
+    "passed": int,
+    "cases": int,
+    "groups": [_GROUP],
+    "findings": [_FINDING],
+}
+_RESULT = {
+    "schema": str,
+    "student": re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*"),  # it becomes the name of files
+    "lab": str,
+    "file": str,
+    "submitted": (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), None),
+    "score": float,
+    "points": int,
+    "findings": [_FINDING],
+    "exercises": [_EXERCISE],
+    "isolation": {"complete": bool, "layers": [str], "refused": {str: bool}, "sentence": str},
+}
+
+
+def _problem(value: Any, form: Any, where: str) -> str | None:
+    """What is wrong with a value, in words; None if it has the form."""
+    here = where or "the result"
+    if isinstance(form, tuple):
+        return None if any(_problem(value, one, where) is None for one in form) else f"{here} has another form"
+    if isinstance(form, list):
+        if not isinstance(value, list):
+            return f"{here} is no list"
+        problems = (_problem(item, form[0], f"{where}[{i}]") for i, item in enumerate(value))
+        return next(filter(None, problems), None)
+    if isinstance(form, dict):
+        if not isinstance(value, dict):
+            return f"{here} is no table"
+        if str in form:
+            problems = (_problem(item, form[str], f"{where}.{key}") for key, item in value.items())
+            return next(filter(None, problems), None)
+        if missing := form.keys() - value.keys():
+            return f"{here} has no {sorted(missing)[0]!r}"
+        problems = (_problem(value[key], one, f"{where}.{key}".lstrip(".")) for key, one in form.items())
+        return next(filter(None, problems), None)
+    if form is None:
+        return None if value is None else f"{here} is not empty"
+    if isinstance(form, re.Pattern):
+        return None if isinstance(value, str) and form.fullmatch(value) else f"{here} has another form"
+    kinds = (int, float) if form is float else (form,)
+    is_kind = isinstance(value, kinds) and (form is bool or not isinstance(value, bool))
+    return None if is_kind else f"{here} is not {'a number' if form in (int, float) else f'of type {form.__name__}'}"
+
+
+def _disagreement(result: dict) -> str | None:
+    """Which of the numbers do not add up; None if all do."""
+    for exercise in result["exercises"]:
+        for key in ("score", "points", "passed", "cases"):
+            if round(sum(group[key] for group in exercise["groups"]), 2) != exercise[key]:
+                return f"the groups of {exercise['name']} do not add up to its {key!r}"
+        if any(not 0 <= group["score"] <= group["points"] for group in exercise["groups"]):
+            return f"a group of {exercise['name']} earns more than it is worth"
+    for key in ("score", "points"):
+        if round(sum(exercise[key] for exercise in result["exercises"]), 2) != result[key]:
+            return f"the exercises do not add up to the {key!r}"
+    return None

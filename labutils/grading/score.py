@@ -25,19 +25,65 @@ PATIENCE = 2  # hidden tests of one exercise that may hang or crash before the o
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """The tests of one kind in an exercise, what they are worth and what they earned.
+
+    All count in hundredths of a point, so that sums are exact.
+    """
+
+    name: str
+    passed: int
+    cases: int
+    worth: int
+
+    @property
+    def points(self) -> float:
+        """What the group is worth, in points."""
+        return self.worth / 100
+
+    @property
+    def score(self) -> float:
+        """The points earned: the share of the group's tests that passed, rounded to hundredths."""
+        return round(self.worth * self.passed / self.cases) / 100
+
+
+EASY, GENERAL = "small inputs and edge cases", "general inputs"
+
+
+def groups(points: int, passed: tuple[bool, ...]) -> tuple[Group, ...]:
+    """Part the tests of an exercise into groups; each is worth as large a share of the points as it has tests.
+
+    `Exercise.inputs` draws what is small and what is an edge case first, so the first half of the tests is one group.
+    """
+    half = (len(passed) + 1) // 2
+    worth = round(100 * points * half / len(passed))
+    parts = [(EASY, passed[:half], worth), (GENERAL, passed[half:], 100 * points - worth)]
+    return tuple(Group(name=name, passed=sum(part), cases=len(part), worth=each) for name, part, each in parts if part)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExerciseScore:
-    """What one exercise earned: `points` × `passed` / `cases`, rounded to hundredths (Python's `round`)."""
+    """What one exercise earned, by its groups of tests."""
 
     name: str
     points: int
-    passed: int
-    cases: int
+    groups: tuple[Group, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> int:
+        """The number of tests that are right."""
+        return sum(group.passed for group in self.groups)
+
+    @property
+    def cases(self) -> int:
+        """The number of tests."""
+        return sum(group.cases for group in self.groups)
 
     @property
     def score(self) -> float:
         """The points earned."""
-        return round(self.points * self.passed / self.cases, 2)
+        return round(sum((group.score for group in self.groups), start=0.0), 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +165,15 @@ class Trial:
     replies: tuple[tuple[Reply, str | None], ...]
 
     @property
+    def right(self) -> tuple[bool, ...]:
+        """Which tests are right. One that was not run is not."""
+        run = tuple(problem is None for _, problem in self.replies)
+        return run + (False,) * (self.draw.exercise.cases - len(run))
+
+    @property
     def passed(self) -> int:
         """The number of tests that are right."""
-        return sum(problem is None for _, problem in self.replies)
+        return sum(self.right)
 
     @property
     def first(self) -> tuple[int, Reply, str] | None:
@@ -154,7 +206,10 @@ def nothing(
     exercises: tuple[Exercise, ...], isolation: Isolation, *, student: str, lab: str, file: str, why: str
 ) -> Score:
     """The score of a file that could not be read."""
-    zeros = tuple(ExerciseScore(name=e.name, points=e.points, passed=0, cases=e.cases, findings=()) for e in exercises)
+    zeros = tuple(
+        ExerciseScore(name=e.name, points=e.points, groups=groups(e.points, (False,) * e.cases), findings=())
+        for e in exercises
+    )
     return Score(student=student, lab=lab, file=file, exercises=zeros, findings=(Finding(why),), isolation=isolation)
 
 
@@ -166,17 +221,17 @@ def _grade_exercise(
     secret: str,
     student: str,
 ) -> ExerciseScore:
-    def result(passed: int, *findings: Finding) -> ExerciseScore:
-        return ExerciseScore(
-            name=exercise.name, points=exercise.points, passed=passed, cases=exercise.cases, findings=findings
-        )
+    def result(tested: Trial | None, *findings: Finding) -> ExerciseScore:
+        passed = tested.right if tested else (False,) * exercise.cases
+        parts = groups(exercise.points, passed)
+        return ExerciseScore(name=exercise.name, points=exercise.points, groups=parts, findings=findings)
 
     definitions = submission.bindings(exercise.name)
     if not definitions:
-        return result(0, _not_there(exercise, submission))
+        return result(None, _not_there(exercise, submission))
     notes = _duplicates(exercise, definitions, submission)
     if definitions[-1].is_stub:
-        return result(0, Finding("Not written yet."), *notes)
+        return result(None, Finding("Not written yet."), *notes)
 
     statements = submission.needed_by(exercise.name, names)
     request = {
@@ -187,13 +242,13 @@ def _grade_exercise(
     }
     hidden = _test(Draw(exercise, secret, student), request, sessions[0])
     if hidden.passed == exercise.cases:
-        return result(hidden.passed, *_remarks(hidden), *_forbidden_names(exercise, statements, submission), *notes)
+        return result(hidden, *_remarks(hidden), *_forbidden_names(exercise, statements, submission), *notes)
     if len(hidden.replies) < exercise.cases:
         notes.append(Finding(f"The last {exercise.cases - len(hidden.replies)} tests were not run."))
     public = _test(Draw(exercise, None, student), request, sessions[1])
     if public.replies and all(_is_unwritten(reply, submission) for reply, _ in public.replies):
-        return result(hidden.passed, Finding("Not written yet."), *notes)
-    return result(hidden.passed, *explain(submission, hidden, public), *notes)
+        return result(hidden, Finding("Not written yet."), *notes)
+    return result(hidden, *explain(submission, hidden, public), *notes)
 
 
 def _test(draw: Draw, request: dict, session: Session) -> Trial:
