@@ -2,13 +2,12 @@
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from tools.course import read_course
-
-PLACEHOLDER = "/".join(("OWNER", "REPO"))  # the one setting, before somebody publishes the course
+from tools.course import PLACEHOLDER, read_course
 
 
 def set_address(app: Sphinx, config: Config) -> None:
@@ -16,7 +15,7 @@ def set_address(app: Sphinx, config: Config) -> None:
     course = read_course()
     address = "" if course.repository == PLACEHOLDER else course.site
     config["html_baseurl"] = config["ogp_site_url"] = address
-    config["notfound_urls_prefix"] = "/" + address.partition("github.io/")[2]
+    config["notfound_urls_prefix"] = urlsplit(address).path or "/"
 
 
 def link_to_pages(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -1,40 +1,72 @@
-"""The course's one setting, where it is published, and what follows from it: the addresses of wheel and labs."""
+"""The course's one setting, where it is published, and what follows from it: the addresses of site, wheel and labs."""
 
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+PLACEHOLDER = "/".join(("OWNER", "REPO"))  # the one setting, before somebody publishes the course
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """Where the course is published (`repository` is owner and name), its release, and its pinned packages."""
+    """Where the course is published (`repository` is owner and name), its release, and its pinned packages.
+
+    `home` is the site's address where GitHub Pages does not publish it, ending in a slash.
+    """
 
     repository: str
     branch: str
     version: str
     pins: dict[str, str]
-
-    @property
-    def wheel(self) -> str:
-        """Address of the release's wheel of labutils."""
-        name = f"labutils-{self.version}-py3-none-any.whl"
-        return f"https://github.com/{self.repository}/releases/download/v{self.version}/{name}"
+    home: str = ""
 
     @property
     def site(self) -> str:
-        """Address at which GitHub Pages publishes the site."""
+        """Address of the site: its home, or the place where GitHub Pages publishes it."""
+        if self.home:
+            return self.home
         owner, name = self.repository.split("/")
         host = f"{owner.lower()}.github.io"
         return f"https://{host}/" if name.lower() == host else f"https://{host}/{name}/"
 
+    @property
+    def wheel(self) -> str:
+        """Address of the wheel of labutils. It lies beside the pages, so that both are always of the same commit."""
+        return f"{self.site}labutils-{self.version}-py3-none-any.whl"
+
+    @property
+    def source(self) -> str:
+        """Address of the repository."""
+        return f"https://github.com/{self.repository}"
+
     def colab(self, path: str) -> str:
         """Address at which Colab opens a notebook, given its path in the repository."""
         return f"https://colab.research.google.com/github/{self.repository}/blob/{self.branch}/{path}"
+
+    def kaggle(self, path: str) -> str:
+        """Address at which Kaggle copies a notebook, given its path in the repository."""
+        return f"https://www.kaggle.com/kernels/welcome?src={self.source}/blob/{self.branch}/{path}"
+
+    def binder(self, path: str) -> str:
+        """Address at which Binder opens a file or a folder of the repository in JupyterLab."""
+        return f"https://mybinder.org/v2/gh/{self.repository}/{quote(self.branch, safe='')}?urlpath=lab/tree/{path}"
+
+    def codespaces(self) -> str:
+        """Address at which GitHub makes a codespace, a container with an editor, for the repository."""
+        return f"https://codespaces.new/{self.repository}/tree/{self.branch}?quickstart=1"
+
+    def jupyterhub(self, hub: str, path: str) -> str:
+        """Address at which a JupyterHub with nbgitpuller fetches the repository and opens a file or a folder of it."""
+        opened = f"lab/tree/{self.repository.partition('/')[2]}/{path}"
+        return (
+            f"{hub.rstrip('/')}/hub/user-redirect/git-pull?repo={quote(self.source, safe='')}"
+            f"&branch={quote(self.branch, safe='')}&urlpath={quote(opened, safe='')}"
+        )
 
 
 def normalized(package: str) -> str:
@@ -45,9 +77,12 @@ def normalized(package: str) -> str:
 def read_course(root: Path = ROOT) -> Course:
     """Read `repository` from _config.yml, the version from pyproject.toml and the pins from constraints.txt.
 
+    A site that is published elsewhere than on GitHub Pages has its address in `html: baseurl` of _config.yml.
+
     Raises ValueError if _config.yml does not name a repository on GitHub.
     """
-    settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    configuration = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    settings, home = configuration["repository"], configuration["html"].get("baseurl", "")
     if not (found := re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", settings["url"])):
         raise ValueError(
             f"_config.yml: repository.url is {settings['url']!r}; it must be https://github.com/<owner>/<name>."
@@ -60,4 +95,5 @@ def read_course(root: Path = ROOT) -> Course:
         branch=settings["branch"],
         version=project["version"],
         pins={normalized(package): version.strip() for package, version in pins.items()},
+        home=f"{home.rstrip('/')}/" if home else "",
     )
