@@ -1,21 +1,10 @@
-import { softmax, entropy, STYLE, make, change, slider, presets, fact, announcer } from "./live_parts.js";
+import { softmax, entropy, uniform, STYLE, make, indexed, change, slider, presets, fact, announcer } from "./live_parts.js";
 
 // The attention explorer: one query, eight keys, and what dividing by the root of d_k does to the softmax.
 //
 // The first part is arithmetic without a page; tests/test_widgets.py runs it under Node against torch.
 
 // ---------------------------------------------------------------------------------------------------- arithmetic
-
-/** Numbers in [0, 1) from a whole number: mulberry32, which any language computes to the same bits. */
-export function uniform(seed) {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /**
  * The dot products of one query with nKeys keys of dK components. Each component is drawn evenly from -√3 to √3, so
@@ -46,6 +35,7 @@ export function attend({ d_k, n_keys, query_size, divided, seed }) {
   const weights = softmax(scores);
   return {
     scores,
+    expected: query_size * (divided ? 1 : Math.sqrt(d_k)), // the root of the variance of a score, over all draws
     spread: Math.sqrt(scores.reduce((sum, s) => sum + (s - mean) ** 2, 0) / n_keys),
     weights,
     largest: Math.max(...weights),
@@ -129,6 +119,7 @@ function render({ model, el }) {
     const beside = (value) => make("small", {}, `${now.divided ? "not divided" : "divided"}: ${value}`);
     const tell = (node, show) => node.replaceChildren(show(result), beside(show(otherwise)));
     tell(spreadFact, ({ spread }) => spread.toFixed(2));
+    spreadFact.append(make("small", {}, `theory: ${result.expected.toFixed(2)}`));
     tell(largestFact, ({ largest }) => largest.toFixed(3));
     tell(effectiveFact, ({ effective }) => effective.toFixed(2));
     tell(gradientFact, ({ gradient }) => short(gradient));
@@ -148,7 +139,7 @@ function render({ model, el }) {
   el.classList.add("gam-live");
   el.replaceChildren(
     make("style", {}, STYLE), presetButtons, ...sliders.map(([node]) => node),
-    make("div", { class: "gam-rule" }, make("label", { class: "gam-check" }, box, " Divide the scores by √d_k"), again),
+    make("div", { class: "gam-rule" }, make("label", { class: "gam-check" }, box, make("span", {}, ...indexed("Divide the scores by √d_k"))), again),
     make("dl", { class: "gam-facts" }, ...spreadItem, ...largestItem, ...effectiveItem, ...gradientItem),
     table, announcement,
   );

@@ -36,22 +36,21 @@ export function training({ family, words, corrupted, chosen, source, target, pro
 // ------------------------------------------------------------------------------------------------------- drawing
 
 const LOOK = `
-.gam-live { --gam-cross: #d55e00; }
 .gam-live.gam-live .gam-reading { --gam-name: 5em; }
 .gam-live.gam-live .gam-words { display: flex; flex-wrap: wrap; gap: .3rem; margin: .4rem 0; padding: 0; list-style: none; }
 .gam-live.gam-live .gam-words li { margin: 0; padding: 0 .4rem; border: 1.5px dashed currentColor; border-radius: .3rem;
   text-decoration: line-through; }
 .gam-live.gam-live .gam-words li[data-sees="own"] { border: 1.5px solid var(--gam-accent); text-decoration: none;
   background: color-mix(in srgb, var(--gam-accent) 18%, transparent); }
-.gam-live.gam-live .gam-words li[data-sees="cross"] { border: 1.5px solid var(--gam-cross); text-decoration: none;
-  background: color-mix(in srgb, var(--gam-cross) 14%, transparent); }
+.gam-live.gam-live .gam-words li[data-sees="cross"] { border: 1.5px solid var(--gam-second); text-decoration: none;
+  background: color-mix(in srgb, var(--gam-second) 14%, transparent); }
 .gam-live.gam-live .gam-words li[data-here="true"] { font-weight: 700; outline: 2px solid currentColor; outline-offset: 1px; }
 .gam-live.gam-live .gam-note { margin: .4rem 0; min-height: 3em; }
 .gam-live .gam-cells { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); height: 1.25em; }
 .gam-live .gam-cells span, .gam-live .gam-swatch { border: 1px solid color-mix(in srgb, currentColor 45%, transparent); }
 .gam-live .gam-cells [data-sees="own"], .gam-live .gam-swatch[data-sees="own"] { background: var(--gam-accent); }
 .gam-live .gam-cells [data-sees="cross"], .gam-live .gam-swatch[data-sees="cross"] {
-  background: repeating-linear-gradient(45deg, var(--gam-cross) 0 3px, transparent 3px 5px); }
+  background: repeating-linear-gradient(45deg, var(--gam-second) 0 3px, transparent 3px 5px); }
 .gam-live .gam-swatch { display: inline-block; width: 1em; height: 1em; margin: 0 .3em 0 .1em; vertical-align: -.12em; }
 .gam-live.gam-live tr[data-here="true"] :is(th, td) { font-weight: 700; border-block: 2px solid currentColor; }
 .gam-live.gam-live tr[data-part="encoder"] + tr[data-part=""] :is(th, td),

@@ -1,4 +1,4 @@
-import { STYLE, make, draw, slider, presets, fact, announcer } from "./live_parts.js";
+import { STYLE, make, draw, slider, presets, chart, stroke, numberTable, fact, announcer } from "./live_parts.js";
 
 // The rotary explorer: a query and a key, pair by pair of axes, turned by their positions.
 //
@@ -30,34 +30,17 @@ export const sum = (numbers) => numbers.reduce((total, number) => total + number
 // ------------------------------------------------------------------------------------------------------- drawing
 
 const LOOK = `
-.gam-live { --gam-key: #d55e00; }
-.gam-live.gam-live .gam-turning { --gam-name: 8.5em; }
+.gam-live.gam-live { --gam-name: 8.5em; --gam-height: 9rem; }
 .gam-live.gam-live .gam-planes { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: .5rem; margin: .6rem 0; }
 .gam-live .gam-plane { padding: .3rem; border: 2px solid transparent; border-radius: .4rem; font-size: .85em;
   text-align: center; font-variant-numeric: tabular-nums; }
 .gam-live .gam-plane[data-chosen="true"] { border-color: currentColor; }
-.gam-live .gam-planes svg, .gam-live .gam-curve svg { display: block; width: 100%; overflow: visible; }
+.gam-live .gam-planes svg { display: block; width: 100%; overflow: visible; }
 .gam-live .gam-planes :is(circle, line, path) { fill: none; stroke: currentColor; stroke-width: 1; vector-effect: non-scaling-stroke; }
 .gam-live .gam-planes .gam-start { opacity: .45; stroke-dasharray: 3 3; }
 .gam-live .gam-planes .gam-q { stroke: var(--gam-accent); stroke-width: 3; }
-.gam-live .gam-planes .gam-k { stroke: var(--gam-key); stroke-width: 3; }
+.gam-live .gam-planes .gam-k { stroke: var(--gam-second); stroke-width: 3; }
 .gam-live .gam-planes text { fill: currentColor; font-size: .26px; text-anchor: middle; dominant-baseline: central; }
-.gam-live .gam-curve { position: relative; margin: 1rem 1rem 3rem 2.8rem; }
-.gam-live .gam-curve svg { height: 9rem; }
-.gam-live .gam-curve :is(path, line) { fill: none; stroke: currentColor; stroke-width: 1; vector-effect: non-scaling-stroke; }
-.gam-live .gam-curve line { opacity: .4; }
-.gam-live .gam-curve .gam-one { stroke: var(--gam-accent); stroke-width: 2.5; }
-.gam-live .gam-curve .gam-all { stroke-dasharray: 5 4; stroke-width: 1.5; }
-.gam-live .gam-curve span { position: absolute; font-size: .8em; line-height: 1; white-space: nowrap; }
-.gam-live .gam-curve .gam-left { transform: translate(-100%, -50%); left: -.4rem; }
-.gam-live .gam-curve .gam-below { transform: translateX(-50%); top: calc(100% + .35rem); }
-.gam-live .gam-curve .gam-title { top: calc(100% + 1.5rem); left: 50%; transform: translateX(-50%); }
-.gam-live .gam-curve .gam-point { width: .8rem; height: .8rem; margin: -.4rem; border-radius: 50%; background: var(--gam-accent);
-  border: 2px solid currentColor; }
-.gam-live .gam-curve .gam-point.gam-hollow { background: transparent; border-radius: 0; }
-.gam-live.gam-live .gam-curve-key { margin: 0; font-size: .9em; }
-.gam-live .gam-stroke { display: inline-block; width: 1.8em; height: 0; margin: 0 .3em .25em .1em; border-top: 3px solid var(--gam-accent); }
-.gam-live .gam-stroke.gam-dashed { border-top: 2px dashed currentColor; }
 @media (max-width: 30rem) { .gam-live.gam-live .gam-planes { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 `;
 
@@ -118,25 +101,22 @@ function render({ model, el }) {
 
   // The score against the distance, with the key where it is: scaled to the largest possible sum of all pairs.
   const top = sum(query.map((q, i) => Math.hypot(...q) * Math.hypot(...key[i])));
-  const at = (distance, score) => [50 + (50 * distance) / FARTHEST, 50 - (50 * score) / top];
   const distances = Array.from({ length: 32 * FARTHEST + 1 }, (_, i) => i / 16 - FARTHEST);
-  const path = (score) => "M" + distances.map((d) => at(d, score(shares({ query, key, base, m: d, n: 0 }))).map((x) => x.toFixed(2))).join("L");
-  const one = draw("path", { class: "gam-one" });
-  const points = [make("span", { class: "gam-point gam-hollow" }), make("span", { class: "gam-point" })];
-  const label = (kind, text, style) => make("span", { class: kind, style }, text);
-  const curve = make(
-    "div", { class: "gam-curve", role: "img", "aria-label": "Score against distance: it depends on the distance alone" },
-    draw("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none" },
-      draw("line", { x1: 0, x2: 100, y1: 50, y2: 50 }), draw("line", { x1: 50, x2: 50, y1: 0, y2: 100 }),
-      draw("path", { class: "gam-all", d: path(sum) }), one),
-    ...[1, 0, -1].map((side) => label("gam-left", signed(side * top, 1), `top: ${50 - 50 * side}%`)),
-    ...[-32, -16, 0, 16, 32].map((d) => label("gam-below", signed(d, 0), `left: ${at(d, 0)[0]}%`)),
-    label("gam-title", "distance: query's position less the key's", ""),
-    ...points,
-  );
+  const curve = (score) => distances.map((d) => [d, score(shares({ query, key, base, m: d, n: 0 }))]);
+  const course = chart({
+    x: [-FARTHEST, FARTHEST], y: [-top, top], xTicks: [-32, -16, 0, 16, 32], yTicks: [top, 0, -top].map((score) => [score, signed(score, 1)]),
+    title: "distance: query's position less the key's", lines: [[[-FARTHEST, 0], [FARTHEST, 0]], [[0, -top], [0, top]]],
+  });
+  course.node.setAttribute("aria-label", "Score against distance: it depends on the distance alone");
+  course.curve("gam-dashed")(curve(sum));
+  const [drawOne, allPoint, onePoint] = [course.curve("gam-one"), course.dot("gam-hollow"), course.dot()];
   const chosenName = make("span");
-  const curveKey = make("p", { class: "gam-curve-key" }, "Score by distance: ", make("span", { class: "gam-stroke" }),
-    chosenName, " ", make("span", { class: "gam-stroke gam-dashed" }), "all pairs");
+  const legend = make("p", { class: "gam-legend" }, "Score by distance: ", stroke(), chosenName, " ", stroke("gam-dashed"), "all pairs");
+  const [table, fillTable] = numberTable("The numbers of the curves", ["distance", ...query.map((_, i) => `pair ${i + 1}`), "all pairs"]);
+  fillTable([-32, -16, -8, -4, -2, -1, 0, 1, 2, 4, 8, 16, 32].map((distance) => {
+    const parts = shares({ query, key, base, m: distance, n: 0 });
+    return [signed(distance, 0), ...[...parts, sum(parts)].map((score) => signed(score, 3))];
+  }));
 
   let drawnPair;
   function update() {
@@ -153,14 +133,11 @@ function render({ model, el }) {
       plane.plane.setAttribute("aria-label", `Pair ${i + 1}: query and key in their plane, score ${signed(parts[i], 3)}`);
       plane.node.dataset.chosen = String(i === pair);
     });
-    if (pair !== drawnPair) one.setAttribute("d", path((all) => all[pair]));
+    if (pair !== drawnPair) drawOne(curve((all) => all[pair]));
     drawnPair = pair;
     chosenName.textContent = `pair ${pair + 1}`;
-    [sum(parts), parts[pair]].forEach((score, i) => {
-      const [x, y] = at(distance, score);
-      points[i].style.left = `${x}%`;
-      points[i].style.top = `${y}%`;
-    });
+    allPoint([distance, sum(parts)]);
+    onePoint([distance, parts[pair]]);
     distanceFact.textContent = `${now.m} − ${now.n} = ${signed(distance, 0)}`;
     oneFact.textContent = signed(parts[pair], 3);
     allFact.textContent = signed(sum(parts), 3);
@@ -171,10 +148,10 @@ function render({ model, el }) {
 
   el.classList.add("gam-live");
   el.replaceChildren(
-    make("style", {}, STYLE + LOOK), presetButtons, make("div", { class: "gam-turning" }, ...sliders.map(([node]) => node)),
+    make("style", {}, STYLE + LOOK), presetButtons, ...sliders.map(([node]) => node),
     make("div", { class: "gam-planes" }, ...planes.map((plane) => plane.node)),
     make("dl", { class: "gam-facts" }, ...distanceItem, ...oneItem, ...allItem),
-    curveKey, curve, announcement,
+    legend, course.node, table, announcement,
   );
   update();
 }

@@ -206,10 +206,11 @@ def sampling_explorer(
 
 
 _KEYS = 8
+_D_K = "<i>d<sub>k</sub></i>"
 
 
 def _uniform(seed: int) -> Iterator[float]:
-    """Numbers in [0, 1): mulberry32 in 32-bit arithmetic, the same bits as in attention_explorer.js."""
+    """Numbers in [0, 1): mulberry32 in 32-bit arithmetic, the same bits as in live_parts.js."""
     low = 0xFFFFFFFF
     state = seed & low
     while True:
@@ -256,10 +257,10 @@ def _attention_table(query_size: float, seed: int) -> str:
             effective = math.exp(-sum(p * math.log(p) for p in weights if p > 0))
             gradient = _jacobian_norm(weights)
             body += (
-                f'<tr><th scope="row">{d_k}, {"divided by √d_k" if divided else "as they are"}</th>'
+                f'<tr><th scope="row">{d_k}, {f"divided by √{_D_K}" if divided else "as they are"}</th>'
                 f"<td>{max(weights):.3f}</td><td>{effective:.2f}</td><td>{_short(gradient)}</td></tr>"
             )
-    heads = ("d_k, scores", "largest weight", "keys in use, of 8", "gradient let through")
+    heads = (f"{_D_K}, scores", "largest weight", "keys in use, of 8", "gradient let through")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return (
         "<p>This figure moves when JavaScript is on. Without it, here are the weights of eight keys for one query.</p>"

@@ -328,11 +328,11 @@ def test_without_javascript_the_attention_figure_is_a_table():
     table = widgets.attention_explorer().fallback
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td>", table)
     assert re.search(r"64, as they are</th><td>1\.000</td><td>1\.00</td><td>\d\.\d · 10<sup>−\d</sup></td>", table)
-    assert [name for name, _ in rows][:2] == ["4, as they are", "4, divided by √d_k"]
+    assert [name for name, _ in rows][:2] == ["4, as they are", "4, divided by √<i>d<sub>k</sub></i>"]
     largest = dict(rows)
     state = widgets.attention_explorer().state
     for d_k in (4, 64, 1024):
-        for divided, words in ((False, "as they are"), (True, "divided by √d_k")):
+        for divided, words in ((False, "as they are"), (True, "divided by √<i>d<sub>k</sub></i>")):
             [result] = run_javascript("attention", "module.attend", [state | {"d_k": d_k, "divided": divided}])
             assert largest[f"{d_k}, {words}"] == f"{result['largest']:.3f}"
 
