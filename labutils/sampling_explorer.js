@@ -1,65 +1,10 @@
-import { softmax, entropy, STYLE, make, change, slider, presets, fact, announcer } from "./live_parts.js";
+import { entropy, STYLE, make, change, slider, presets, fact, announcer } from "./live_parts.js";
+import { ranking, decode } from "./sampling.js";
 
 // The sampling explorer: temperature, top-k and top-p on one next-token distribution.
 //
-// The first part is arithmetic without a page, in the words of labutils/sampling.py; tests/test_widgets.py runs it
-// under Node against that module. The second part draws. The module has the anywidget form (a default export with
-// `render({ model, el })`) and asks the host for nothing but get, set and on, so any page can show it.
-
-// ---------------------------------------------------------------------------------------------------- arithmetic
-
-/** Divide the logits by the temperature (> 0). */
-export function applyTemperature(logits, temperature) {
-  return logits.map((z) => z / temperature);
-}
-
-/** Token numbers by falling logit; equal logits stay in the order of the vocabulary. */
-export function ranking(logits) {
-  return logits.map((_, i) => i).sort((a, b) => logits[b] - logits[a] || a - b);
-}
-
-/** Keep every logit that is at least the k-th largest: with ties more than k can stay. */
-export function keepTopK(logits, k) {
-  const kth = logits[ranking(logits)[Math.min(k, logits.length) - 1]];
-  return logits.map((z) => (z >= kth ? z : -Infinity));
-}
-
-/**
- * Top-p under one of two rules, walking down the ranking and adding up probabilities.
- * "nucleus": the smallest set whose sum reaches p, so the token that crosses p stays. Never empty.
- * "at-most": tokens while the sum is at most p, so the token that crosses p goes. Can be empty.
- */
-export function keepTopP(logits, p, rule = "nucleus") {
-  if (p >= 1) return logits.slice();
-  const probabilities = softmax(logits);
-  const kept = new Set();
-  let sum = 0;
-  for (const i of ranking(logits)) {
-    if (rule === "nucleus" ? sum >= p : sum + probabilities[i] > p) break;
-    sum += probabilities[i];
-    kept.add(i);
-  }
-  return logits.map((z, i) => (kept.has(i) ? z : -Infinity));
-}
-
-/** Temperature, then top-k, then top-p: the order in common libraries. `mass` is what the kept tokens held at T. */
-export function decode(logits, { temperature, top_k, top_p, rule }) {
-  const tempered = applyTemperature(logits, temperature);
-  const filtered = keepTopP(keepTopK(tempered, top_k), top_p, rule);
-  const kept = filtered.map((z) => z > -Infinity);
-  const atTemperature = softmax(tempered);
-  const after = softmax(filtered);
-  return {
-    before: softmax(logits),
-    after,
-    kept,
-    count: kept.filter(Boolean).length,
-    mass: atTemperature.reduce((sum, p, i) => (kept[i] ? sum + p : sum), 0),
-    entropyAfter: entropy(after),
-  };
-}
-
-// ------------------------------------------------------------------------------------------------------- drawing
+// The module has the anywidget form (a default export with `render({ model, el })`) and asks the host for nothing but
+// get, set and on, so any page can show it.
 
 const PRESETS = [
   ["As computed", { temperature: 1, top_k: Infinity, top_p: 1 }],

@@ -9,6 +9,7 @@ import hashlib
 import html
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,7 @@ DESSERT: dict[str, float] = {
 }
 """The dessert table, completed: what may follow "for dessert we had the" in the world, four words and 76 others."""
 
-# The shared parts and the module are pasted into a script of their own, where `render` is in scope: no Blob URL, no
+# The module and what it imports are pasted into a script of their own, where `render` is in scope: no Blob URL, no
 # escaping of code inside a string. A page may show the same figure twice, so a script takes the first element not yet
 # taken.
 _PAGE = """<div class="gam-live" role="group" aria-label="{label}" data-live="{key}" style="min-height: {height}px">
@@ -72,13 +73,26 @@ _PAGE = """<div class="gam-live" role="group" aria-label="{label}" data-live="{k
 </script>"""
 
 
+def _with_imports(name: str, pasted: set[str]) -> str:
+    """The text of a module after those that it imports in its first lines, each once."""
+    pasted.add(name)
+    text = (_HERE / name).read_text(encoding="utf-8").strip()
+    imports, rest = [], text
+    while found := re.match(r'import \{.*\} from "\./(.*)";\n', rest):
+        imports.append(found[1])
+        rest = rest[found.end() :]
+    if pasted == {name} and "live_parts.js" not in imports:
+        raise ValueError(f"{name} must begin with its import from live_parts.js, on one line.")
+    return "\n".join([*(_with_imports(part, pasted) for part in imports if part not in pasted), rest])
+
+
 @dataclass(frozen=True)
 class Live:
     """A figure that stays alive in a static page.
 
     Args:
-        module: name of the module in this folder; its first line imports from live_parts.js, and it has a top-level
-            function `render({ model, el })`.
+        module: name of the module in this folder; its first line imports from live_parts.js, others from other
+            modules here, and it has a top-level function `render({ model, el })`.
         label: what the figure is, for a screen reader.
         fallback: HTML for a reader without JavaScript.
         state: the initial state; only what JSON can hold.
@@ -94,11 +108,7 @@ class Live:
     height: int = 480
 
     def _repr_html_(self) -> str:
-        module = (_HERE / self.module).read_text(encoding="utf-8").strip()
-        first, _, rest = module.partition("\n")
-        if not first.endswith(' from "./live_parts.js";'):
-            raise ValueError(f"{self.module} must begin with its import from live_parts.js, on one line.")
-        source = (_HERE / "live_parts.js").read_text(encoding="utf-8").strip() + "\n" + rest
+        source = _with_imports(self.module, set())
         # Inside a script element only "<" could end it early.
         state = json.dumps(self.state, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
         key = hashlib.sha256(f"{source}\0{state}\0{self.label}\0{self.fallback}".encode()).hexdigest()[:12]

@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
+import javascript
 import numpy as np
 import pytest
 import torch
@@ -20,7 +20,6 @@ from labutils.models import Config, Decoder, Encoder, EncoderDecoder
 from labutils.objectives import corrupt_spans, mask_tokens, restore_spans
 from labutils.world import World
 
-FOLDER = Path(widgets.__file__).parent
 FIGURES = {
     "sampling": widgets.sampling_explorer,
     "attention": widgets.attention_explorer,
@@ -32,27 +31,11 @@ FIGURES = {
 
 def run_javascript(figure: str, function: str, cases: list) -> list:
     """What a function of a figure's module gives for each of the cases."""
-    module = (FOLDER / f"{figure}_explorer.js").as_uri()
-    code = f"""
-        import * as module from {json.dumps(module)};
-        import fs from "node:fs";
-        const cases = JSON.parse(fs.readFileSync(0, "utf8"));
-        console.log(JSON.stringify(cases.map({function})));
-    """
-    done = node(
-        ["--input-type=module", "--eval", code],
-        return_completed_process=True,
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return javascript.run(f"{figure}_explorer.js", function, cases)
 
 
 def run_decode(cases: list[dict]) -> list[dict]:
-    return run_javascript("sampling", "({ logits, ...settings }) => module.decode(logits, settings)", cases)
+    return javascript.run("sampling.js", "({ logits, ...settings }) => module.decode(logits, settings)", cases)
 
 
 def case(logits, temperature=1.0, top_k=None, top_p=1.0, rule="nucleus") -> dict:
