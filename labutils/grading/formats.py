@@ -1,42 +1,20 @@
-"""Results in the forms that others read: for students, for GitHub, and for the gradebooks of several platforms.
+"""Results in the forms that others read: for students, for GitHub, and for several platforms.
 
 Each format is a pure function from results (see `report`) to text; `write_all` writes them. What a student wrote is
 shown only as a code span, or stripped to one printable line, and how long anything took is shown nowhere.
 """
 
+import argparse
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypedDict
+from xml.etree import ElementTree
 
-from labutils.grading.report import write_text
-
-# --- text that is safe to show ---------------------------------------------------------------------------------------
-
-
-def plain(text: str, limit: int = 120) -> str:
-    """A student's text as one printable line: no control characters, no marks that turn the writing direction.
-
-    GitHub reads `::name::` and `##[name]` in logs as commands to the runner, so these are broken up as well.
-    """
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    text = "".join(character if character.isprintable() else " " for character in text)  # bidi marks and surrogates too
-    return text.replace("::", ":\u200b:").replace("##[", "##\u200b[")
-
-
-def code(text: str, limit: int = 120) -> str:
-    """A student's text as a Markdown code span that nothing in it can end early; "" where there is nothing to see."""
-    text = plain(text, limit)
-    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    space = " " if "`" in text else ""  # Markdown drops it again
-    return f"{ticks}{space}{text}{space}{ticks}" if text.strip() else ""
-
-
-def number(value: float | int) -> str:
-    """A score without needless zeros."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+from labutils.grading.gradebook import ROSTER_COLUMNS, Person, canvas_csv, grades, moment, nbgrader_csv, read_roster
+from labutils.grading.report import code, number, plain, write_text
 
 
 def _of(part: Mapping) -> str:
@@ -105,6 +83,141 @@ def _row(result: dict) -> str:
     return f"| {student} | {plain(result['lab'])} | {number(result['score'])} | {number(result['points'])} |\n"
 
 
+# --- test reports ----------------------------------------------------------------------------------------------------
+
+
+def _status(group: dict) -> str:
+    return "passed" if group["passed"] == group["cases"] else "failed"
+
+
+def _told_at(exercise: dict) -> dict | None:
+    """The group that the findings of an exercise stand at: its first that failed, else its first."""
+    failed = [group for group in exercise["groups"] if _status(group) == "failed"]
+    return next(iter([*failed, *exercise["groups"]]), None)
+
+
+def gradescope(result: dict) -> str:
+    """Gradescope's results.json: a test for each group of tests.
+
+    https://gradescope-autograders.readthedocs.io/en/latest/specs/. Nothing in it is secret, so all of it is visible.
+    """
+    tests = [
+        {
+            "score": group["score"],
+            "max_score": group["points"],
+            "status": _status(group),
+            "name": f"{exercise['name']}: {group['name']}",
+            "name_format": "text",
+            "number": f"{i}.{j}",
+            "output": "\n".join(
+                [f"{group['passed']} of {group['cases']} tests passed.", ""]
+                + [_item(finding) for finding in exercise["findings"] if group is _told_at(exercise)]
+            ).rstrip(),
+            "output_format": "md",
+            "tags": [exercise["name"]],
+            "visibility": "visible",
+        }
+        for i, exercise in enumerate(result["exercises"], 1)
+        for j, group in enumerate(exercise["groups"], 1)
+    ]
+    output = [*map(_item, result["findings"]), "", RULE, result["isolation"]["sentence"]]
+    return as_text(
+        {
+            "score": result["score"],
+            "output": "\n".join(output).lstrip(),
+            "output_format": "md",
+            "test_output_format": "md",
+            "test_name_format": "text",
+            "visibility": "visible",
+            "stdout_visibility": "hidden",
+            "tests": tests,
+        }
+    )
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _sentences(findings: list[dict]) -> str:
+    lines = (f"{plain(finding['sentence'], 1000)} {plain(finding['code'])}".rstrip() for finding in findings)
+    return _NOT_XML.sub(" ", "\n".join(lines))
+
+
+def junit(results: list[dict]) -> str:
+    """JUnit's XML: a suite for each student, a case for each group of tests. It has no times."""
+    root = ElementTree.Element("testsuites", name="labs")
+    totals = [0, 0]
+    for result in results:
+        suite = ElementTree.SubElement(root, "testsuite", name=result["student"])
+        cases = [
+            (f"lab{result['lab']}.{exercise['name']}", group["name"], group, exercise["findings"])
+            for exercise in result["exercises"]
+            for group in exercise["groups"]
+        ]
+        unread = [] if cases else [(f"lab{result['lab']}", "the file", {"passed": 0, "cases": 1}, result["findings"])]
+        failures = 0
+        for classname, name, group, findings in [*cases, *unread]:
+            case = ElementTree.SubElement(suite, "testcase", name=name, classname=_NOT_XML.sub(" ", classname))
+            if _status(group) == "failed":
+                failures += 1
+                message = f"{group['passed']} of {group['cases']} tests passed"
+                ElementTree.SubElement(case, "failure", message=message).text = _sentences(findings)
+        if result["findings"] and cases:
+            ElementTree.SubElement(suite, "system-out").text = _sentences(result["findings"])
+        count = len(cases) + len(unread)
+        suite.attrib |= {"tests": str(count), "failures": str(failures), "errors": "0", "skipped": "0"}
+        totals = [totals[0] + count, totals[1] + failures]
+    root.attrib |= {"tests": str(totals[0]), "failures": str(totals[1]), "errors": "0"}
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=False).join(
+        ['<?xml version="1.0" encoding="UTF-8"?>\n', "\n"]
+    )
+
+
+CLASSROOM50 = ("CLASSROOM", "ASSIGNMENT", "SUBMISSION_TAG", "COMMIT_URL", "RELEASE_URL")
+
+
+def classroom50(result: dict, environment: Mapping[str, str]) -> str:
+    """The result.json of Classroom 50 (classroom50/result/v1), whose scores are whole numbers: hundredths of a point.
+
+    https://github.com/foundation50/classroom50/wiki/Advanced-Autograding. `environment` holds the variables that its
+    runner sets. Raises ValueError where one is missing.
+    """
+    missing = [name for name in CLASSROOM50 if not environment.get(name)]
+    if missing:
+        raise ValueError(f"Classroom 50 sets {', '.join(missing)} for its autograders, and here nothing did.")
+    if not result["submitted"]:
+        raise ValueError(f"There is no file of {result['student']}, and so no time of submission for Classroom 50.")
+    tests = [
+        {
+            "test-name": f"{exercise['name']}: {group['name']}",
+            "passed": _status(group) == "passed",
+            "score": round(100 * group["score"]),
+            "max-score": round(100 * group["points"]),
+            "message": "\n".join(map(_item, exercise["findings"])) if group is _told_at(exercise) else "",
+        }
+        for exercise in result["exercises"]
+        for group in exercise["groups"]
+    ]
+    return as_text(
+        {
+            "schema": "classroom50/result/v1",
+            "classroom": environment["CLASSROOM"],
+            "assignment": environment["ASSIGNMENT"],
+            "assignment_type": environment.get("ASSIGNMENT_TYPE") or "individual",
+            "owner": environment.get("OWNER") or environment.get("USERNAME") or result["student"],
+            "submission": environment["SUBMISSION_TAG"],
+            "commit": environment["COMMIT_URL"],
+            "release": environment["RELEASE_URL"],
+            "review": environment.get("REVIEW_URL") or environment["COMMIT_URL"],
+            "datetime": result["submitted"],
+            "score": sum(test["score"] for test in tests),
+            "max-score": sum(test["max-score"] for test in tests),
+            "tests": tests,
+        }
+    )
+
+
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -125,32 +238,61 @@ def write_all(
     out: Path,
     *,
     assignment: str | None = None,
-    roster: "Mapping[str, Person] | None" = None,
+    roster: Mapping[str, Person] | None = None,
     due: datetime | None = None,
     late_penalty: float = 0.0,
 ) -> None:
-    """Write every format of the results of a run below `out`.
+    """Write every format of the results of a run below `out`. The order of the results does not matter.
 
     `assignment` names the column of a gradebook ("lab12" for lab 12 where it is left out), `roster` tells who the
-    students are (see `read_roster`), `due` and `late_penalty` are explained at `penalty`.
+    students are (see `read_roster`), `due` and `late_penalty` are explained at `penalty`. Lateness shows in the
+    gradebooks alone: feedback and test reports tell what the code is worth.
     """
     results = sorted(results, key=lambda result: result["student"])
     for result in results:
         write_text(out / "feedback" / f"{result['student']}.md", feedback(result))
+        write_text(out / "gradescope" / f"{result['student']}.json", gradescope(result))
+    lines = grades(results, assignment=assignment, roster=roster, due=due, late_penalty=late_penalty)
     write_text(out / "summary.md", summary(results))
     write_text(out / "summary.json", summary_json(results))
+    write_text(out / "junit.xml", junit(results))
+    write_text(out / "grades.csv", nbgrader_csv(lines))
+    write_text(out / "canvas.csv", canvas_csv(lines))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Person:
-    """A row of the roster."""
+# --- options that the commands `grade`, `merge` and `export` share ---------------------------------------------------
 
-    last_name: str = ""
-    first_name: str = ""
-    email: str = ""
-    section: str = ""
-    canvas_id: str = ""
-    sis_user_id: str = ""
-    sis_login_id: str = ""
-    submitted: datetime | None = None
-    due: datetime | None = None
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `write_all` to a command."""
+    parser.add_argument("--assignment", help="the gradebook's name for it (default: lab12 for lab 12)")
+    parser.add_argument("--roster", type=Path, metavar="CSV", help=f"who is who; columns: {', '.join(ROSTER_COLUMNS)}")
+    parser.add_argument("--due", metavar="TIME", help="such as 2026-10-01T23:59+02:00; without an offset it is UTC")
+    parser.add_argument(
+        "--late-penalty",
+        type=float,
+        default=0.0,
+        metavar="PERCENT",
+        help="of the points, for each day begun after --due (default: 0)",
+    )
+
+
+class Options(TypedDict):
+    """What `write_all` takes besides results and a folder."""
+
+    assignment: str | None
+    roster: dict[str, Person] | None
+    due: datetime | None
+    late_penalty: float
+
+
+def from_options(options: argparse.Namespace) -> Options:
+    """The keyword arguments of `write_all`. Raises ValueError with a sentence."""
+    if not 0 <= options.late_penalty <= 100:
+        raise ValueError("--late-penalty is a percentage from 0 to 100.")
+    return Options(
+        assignment=options.assignment,
+        roster=read_roster(options.roster) if options.roster else None,
+        due=moment(options.due) if options.due else None,
+        late_penalty=options.late_penalty,
+    )

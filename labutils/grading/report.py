@@ -45,7 +45,8 @@ def as_json(score: Score, *, submitted: str | None = None) -> dict:
                 "passed": exercise.passed,
                 "cases": exercise.cases,
                 "groups": [
-                    {**asdict(group), "score": group.score, "points": group.points} for group in exercise.groups
+                    {key: getattr(group, key) for key in ("name", "passed", "cases", "score", "points")}
+                    for group in exercise.groups
                 ],
                 "findings": [asdict(finding) for finding in exercise.findings],
             }
@@ -67,6 +68,32 @@ def submitted_at(path: Path) -> str | None:
     except OSError:
         return None
     return datetime.fromtimestamp(int(changed), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- text that is safe to show ---------------------------------------------------------------------------------------
+
+
+def plain(text: str, limit: int = 120) -> str:
+    """A student's text as one printable line: no control characters, no marks that turn the writing direction.
+
+    GitHub reads `::name::` and `##[name]` in logs as commands to the runner, so these are broken up as well.
+    """
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    text = "".join(character if character.isprintable() else " " for character in text)  # bidi marks and surrogates too
+    return text.replace("::", ":\u200b:").replace("##[", "##\u200b[")
+
+
+def code(text: str, limit: int = 120) -> str:
+    """A student's text as a Markdown code span that nothing in it can end early; "" where there is nothing to see."""
+    text = plain(text, limit)
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""  # Markdown drops it again
+    return f"{ticks}{space}{text}{space}{ticks}" if text.strip() else ""
+
+
+def number(value: float | int) -> str:
+    """A score without needless zeros."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
