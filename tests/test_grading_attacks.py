@@ -125,7 +125,7 @@ def test_the_same_secret_gives_the_same_bytes_and_another_student_other_inputs(s
 HONEST = {
     "a known mistake, right at 1": (instead("/ temp", "* temp"), 1, "You multiply by the temperature. Divide by it."),
     "an unknown mistake": (instead("/ temperature", "/ min(temperature, 2.0)"), 3, "Test 4 of 4 in check(): "),
-    "wrong": (written("return logits * 0"), 0, "Hint: Divide before"),
+    "wrong": (written("return logits * 0"), 0, "Hint 1 of 1: Divide before"),
     "missing": ("softened = 3", 0, "no function `soften`"),
     "stub": (written("'Doc.'", "raise NotImplementedError('not written yet')"), 0, "Not written yet."),
     "stub that was begun": (written("y = 1", "raise NotImplementedError"), 0, "Not written yet."),

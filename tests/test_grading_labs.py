@@ -57,5 +57,7 @@ def test_a_known_mistake_is_told_by_its_name(exercise: Exercise, mutant: Mutant)
             replies.append((Reply(outcome="value", value=value), draw.problem(value, exercise.reference, case)))
         assert any(problem for _, problem in replies)
         tested = Trial(draw, tuple(replies))
-        (finding,) = explain(parse(b"x = 1", is_notebook=False), tested, tested)
+        finding, hint = explain(parse(b"x = 1", is_notebook=False), tested, tested)
         assert finding.sentence == mutant.message
+        assert exercise.hints[0] in hint.sentence
+        assert exercise.hints[-1] not in hint.sentence  # the last one nearly gives the answer

@@ -234,24 +234,25 @@ def _grade_exercise(
         return result(None, Finding("Not written yet."), *notes)
 
     statements = submission.needed_by(exercise.name, names)
-    request = {
-        "function": exercise.name,
-        "cells": submission.cells(statements),
-        "adapter": _source(exercise),
-        "forbidden": list(exercise.forbidden),
-    }
-    hidden = _test(Draw(exercise, secret, student), request, sessions[0])
+    hidden = run_tests(Draw(exercise, secret, student), submission, statements, sessions[0])
     if hidden.passed == exercise.cases:
         return result(hidden, *_remarks(hidden), *_forbidden_names(exercise, statements, submission), *notes)
     if len(hidden.replies) < exercise.cases:
         notes.append(Finding(f"The last {exercise.cases - len(hidden.replies)} tests were not run."))
-    public = _test(Draw(exercise, None, student), request, sessions[1])
+    public = run_tests(Draw(exercise, None, student), submission, statements, sessions[1])
     if public.replies and all(_is_unwritten(reply, submission) for reply, _ in public.replies):
         return result(hidden, Finding("Not written yet."), *notes)
     return result(hidden, *explain(submission, hidden, public), *notes)
 
 
-def _test(draw: Draw, request: dict, session: Session) -> Trial:
+def run_tests(draw: Draw, submission: Submission, statements: list[Statement], session: Session) -> Trial:
+    """Run the tests of a draw in the student's process, with these statements of theirs, and compare here."""
+    request = {
+        "function": draw.exercise.name,
+        "cells": submission.cells(statements),
+        "adapter": _source(draw.exercise),
+        "forbidden": list(draw.exercise.forbidden),
+    }
     replies: list[tuple[Reply, str | None]] = []
     for case in range(draw.exercise.cases):
         reply = session.call({**request, "seed": draw.seed(case, "call")}, draw.inputs(case))
@@ -352,16 +353,16 @@ def explain(submission: Submission, hidden: Trial, public: Trial) -> list[Findin
     test = f"Test {case + 1} of {exercise.cases} in check()"
     if reply.outcome != "value":
         return _failure(test, exercise, submission, reply)
-    if mutant := _mistake(public):
-        return [Finding(mutant.message)]
+    if mutant := mistake(public):
+        return [Finding(mutant.message), *_hint(exercise)]
     return [Finding(f"{test}: {problem}."), *_hint(exercise)]
 
 
 def _explain_hidden(hidden: Trial) -> list[Finding]:
     """Which sentence it is depends on the hidden tests, and nothing within the sentence does but two counts."""
     exercise = hidden.draw.exercise
-    if all(reply.outcome == "value" for reply, problem in hidden.replies if problem) and (mutant := _mistake(hidden)):
-        return [Finding(mutant.message)]
+    if all(reply.outcome == "value" for reply, problem in hidden.replies if problem) and (mutant := mistake(hidden)):
+        return [Finding(mutant.message), *_hint(exercise)]
     assert hidden.first
     _, reply, problem = hidden.first
     words = {
@@ -398,10 +399,15 @@ def _word(problem: str) -> str:
 
 
 def _hint(exercise: Exercise) -> list[Finding]:
-    return [Finding(f"Hint: {exercise.hints[0]}")] if exercise.hints else []
+    """The first hint. The next ones are `check()`'s to give, one at each further try."""
+    if not exercise.hints:
+        return []
+    first, *others = exercise.hints
+    more = " check() in your notebook gives the next one." if others else ""
+    return [Finding(f"Hint 1 of {1 + len(others)}: {first}{more}")]
 
 
-def _mistake(tested: Trial) -> Mutant | None:
+def mistake(tested: Trial) -> Mutant | None:
     """The mistake that explains all wrong values; of several, the one that is right most often where the student is."""
     values = [(case, *pair) for case, pair in enumerate(tested.replies) if pair[0].outcome == "value"]
     wrong = [(case, reply) for case, reply, problem in values if problem]
