@@ -2,6 +2,7 @@
 
     python tools/labs.py build [12 ...]    write and run the notebooks of these labs, or of all
     python tools/labs.py check             fail if a notebook differs from its source, or a lab breaks a rule
+    python tools/labs.py address           write a changed address into the notebooks, without running them
 
 A source is labs/NN_name.py in the percent format. From it come the learner's copy labs/NN_name.ipynb, whose exercises
 are not written yet, and labs/solutions/NN_name.ipynb. Both are run in an empty folder, as Colab would, and then freed
@@ -38,6 +39,7 @@ SETUP = """\
 # Setup: run me first. I fetch the course's helpers where they are missing, and touch nothing else.
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -52,7 +54,7 @@ if missing:
             def _render_traceback_(self):  # the sentence alone, without a traceback
                 return [str(self)]
 
-        said = result.stderr.strip().rpartition("\\n")[2]
+        said = re.sub(r"\\x1b\\[\\d*m", "", result.stderr).strip().rpartition("\\n")[2]
         raise SetupError(f"The course's helpers could not be installed; is this machine online? pip says: {{said}}")
     importlib.invalidate_caches()
 
@@ -358,6 +360,24 @@ def build(folder: Path, course: Course, numbers: list[str]) -> None:
             print(f"{path}  {time.perf_counter() - start:.1f} s", flush=True)
 
 
+def readdress(folder: Path, course: Course) -> None:
+    """Write into all notebooks what the build generates: setup cell, badge and links. Nothing is run.
+
+    Outputs stay as they are, because none depends on an address. Raises LabError if a lab changed in any other way.
+    """
+    for lab in map(read_lab, sources(folder)):
+        for version in ("learner", "solution"):
+            path = lab.notebook(version)
+            stored = nbformat.read(path, as_version=4)
+            notebook = make_notebook(lab, version, course)
+            if [cell.id for cell in stored.cells] != [cell.id for cell in notebook.cells]:
+                raise LabError(f"{path}: its lab has changed. Run: .venv/bin/python tools/labs.py build {lab.number}")
+            for cell, old in zip(notebook.cells, stored.cells, strict=True):
+                if cell.cell_type == "code":
+                    cell.outputs, cell.execution_count = old.outputs, old.execution_count
+            path.write_text(to_text(notebook), encoding="utf-8")
+
+
 def check(folder: Path, course: Course) -> list[str]:
     """Every disagreement between sources and notebooks, and every broken rule, as sentences."""
     problems = []
@@ -385,12 +405,13 @@ def main() -> None:
     build_command = commands.add_parser("build", help="write and run the notebooks")
     build_command.add_argument("labs", nargs="*", metavar="NN", help="two digits; all labs if none is given")
     commands.add_parser("check", help="fail if a notebook differs from its source")
+    commands.add_parser("address", help="write a changed address into the notebooks, without running them")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     folder, course = Path("labs"), read_course()
-    if arguments.command == "build":
+    if arguments.command in ("build", "address"):
         try:
-            build(folder, course, arguments.labs)
+            build(folder, course, arguments.labs) if arguments.command == "build" else readdress(folder, course)
         except LabError as error:
             sys.exit(str(error))
     elif problems := check(folder, course):
