@@ -3,6 +3,9 @@
 The body holds the figure's settings as YAML. The figure is plain HTML with its script inside, so it needs no kernel.
 """
 
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import yaml
 from docutils import nodes
 from docutils.nodes import Node
@@ -35,6 +38,14 @@ class LiveDirective(SphinxDirective):
         return [nodes.container("", nodes.raw("", figure._repr_html_(), format="html"), classes=["live-figure"])]
 
 
+def keep_model(app: Sphinx, error: Exception | None) -> None:
+    """Put the trained model beside the pages; the figures that need it load it when a reader touches them."""
+    if not error and app.builder.format == "html":
+        path = Path(app.outdir) / urlsplit(widgets.world_model_address()).path
+        path.write_text(widgets.world_model(), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict:
+    app.connect("build-finished", keep_model)
     app.add_directive("live", LiveDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

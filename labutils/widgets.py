@@ -5,6 +5,8 @@ and a small dictionary of state. `Live` shows it as plain HTML, so that the same
 in the built book. The standard library is all this module imports: the book is built without torch.
 """
 
+import base64
+import gzip
 import hashlib
 import html
 import json
@@ -125,6 +127,18 @@ class Live:
         return f"Live figure: {self.label}"
 
 
+def _without_javascript(sentence: str, heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
+    """A sentence, and a table whose rows begin with their names; heads and cells are HTML."""
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    body = "".join(
+        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>' for name, *cells in rows
+    )
+    return (
+        f"<p>This figure moves when JavaScript is on. Without it, {sentence}</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
 def _softmax(logits: list[float], temperature: float) -> list[float]:
     top = max(logits)
     weights = [math.exp((z - top) / temperature) for z in logits]
@@ -140,14 +154,10 @@ def _table(
     rows = [(tokens[i], [column[i] for column in columns]) for i in order[:shown]]
     if order[shown:]:
         rows.append((f"{len(order) - shown} others", [sum(column[i] for i in order[shown:]) for column in columns]))
-    head = "".join(f'<th scope="col">T = {temperature:g}</th>' for temperature in temperatures)
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th>{"".join(f"<td>{p:.3f}</td>" for p in values)}</tr>'
-        for name, values in rows
-    )
-    return (
-        "<p>This figure moves when JavaScript is on. Without it, here is the distribution at three temperatures T.</p>"
-        f'<table><thead><tr><th scope="col">token</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return _without_javascript(
+        "here is the distribution at three temperatures T.",
+        ["token", *(f"T = {temperature:g}" for temperature in temperatures)],
+        [(html.escape(name), *(f"{p:.3f}" for p in values)) for name, values in rows],
     )
 
 
@@ -259,22 +269,18 @@ def _short(value: float) -> str:
 
 def _attention_table(query_size: float, seed: int) -> str:
     """What a reader without JavaScript gets: three sizes of d_k, with the scores divided and as they are."""
-    body = ""
+    rows = []
     for d_k in (4, 64, 1024):
         for divided in (False, True):
             scores = [query_size * score for score in _dot_products(d_k, seed)]
             weights = _softmax(scores, math.sqrt(d_k) if divided else 1.0)
             effective = math.exp(-sum(p * math.log(p) for p in weights if p > 0))
-            gradient = _jacobian_norm(weights)
-            body += (
-                f'<tr><th scope="row">{d_k}, {f"divided by √{_D_K}" if divided else "as they are"}</th>'
-                f"<td>{max(weights):.3f}</td><td>{effective:.2f}</td><td>{_short(gradient)}</td></tr>"
-            )
-    heads = (f"{_D_K}, scores", "largest weight", "keys in use, of 8", "gradient let through")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    return (
-        "<p>This figure moves when JavaScript is on. Without it, here are the weights of eight keys for one query.</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            name = f"{d_k}, {f'divided by √{_D_K}' if divided else 'as they are'}"
+            rows.append((name, f"{max(weights):.3f}", f"{effective:.2f}", _short(_jacobian_norm(weights))))
+    return _without_javascript(
+        "here are the weights of eight keys for one query.",
+        (f"{_D_K}, scores", "largest weight", f"keys in use, of {_KEYS}", "gradient let through"),
+        rows,
     )
 
 
@@ -328,20 +334,18 @@ _KEY = [[0.96, -0.28], [0.8, -0.6], [0.8, 0.6], [0.8, 0.6]]
 
 def _rotary_table(base: float) -> str:
     """What a reader without JavaScript gets: the score of each pair at some distances."""
-    body = ""
+    rows = []
     for distance in (0, 1, 2, 4, 8, 16, 32):
         shares = []
         for pair, ((a, b), (c, d)) in enumerate(zip(_QUERY, _KEY, strict=True)):
             angle = distance * base ** (-pair / len(_QUERY))
             shares.append((a * c + b * d) * math.cos(angle) + (a * d - b * c) * math.sin(angle))
-        cells = "".join(f"<td>{share:.3f}</td>" for share in [*shares, sum(shares)])
-        body += f'<tr><th scope="row">{distance}</th>{cells}</tr>'
-    heads = ["distance", *(f"pair {pair + 1}" for pair in range(len(_QUERY))), "all pairs"]
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    return (
-        "<p>This figure moves when JavaScript is on. Without it, here is the score by the distance from the key to the "
-        "query. Where the two stand does not matter: only their distance does.</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        rows.append((str(distance), *(f"{share:.3f}" for share in [*shares, sum(shares)])))
+    return _without_javascript(
+        "here is the score by the distance from the key to the query. Where the two stand does not matter: only their "
+        "distance does.",
+        ["distance", *(f"pair {pair + 1}" for pair in range(len(_QUERY))), "all pairs"],
+        rows,
     )
 
 
@@ -431,17 +435,10 @@ _FAMILIES = {
 
 def _mask_table() -> str:
     """What a reader without JavaScript gets: a row a family."""
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("family", "input", "a position sees", "target, and where it counts")
-    )
-    body = "".join(
-        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{html.escape(cell)}</td>" for cell in cells)}</tr>'
-        for name, *cells in _FAMILIES.values()
-    )
-    return (
-        "<p>This figure moves when JavaScript is on. Without it, here is how four families of models are trained on "
-        "one sentence.</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return _without_javascript(
+        "here is how four families of models are trained on one sentence.",
+        ("family", "input", "a position sees", "target, and where it counts"),
+        [(name, *map(html.escape, cells)) for name, *cells in _FAMILIES.values()],
     )
 
 
@@ -502,15 +499,11 @@ def _in_context_table(counted: dict) -> str:
         if group in ("rare", "never")
     ]
     rows.append(("best possible without the instruction", counted["bayes"]))
-    head = "".join(f'<th scope="col">k = {k}</th>' for k in shown)
-    body = "".join(
-        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{shares[k]:.3f}</td>" for k in shown)}</tr>'
-        for name, shares in rows
-    )
-    return (
-        "<p>This figure moves when JavaScript is on. Without it, here is the share of right answers after k examples "
-        "with right labels, on instructions that were rare in training or never seen.</p>"
-        f'<table><thead><tr><th scope="col">model, instruction</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return _without_javascript(
+        "here is the share of right answers after k examples with right labels, on instructions that were rare in "
+        "training or never seen.",
+        ["model, instruction", *(f"k = {k}" for k in shown)],
+        [(name, *(f"{shares[k]:.3f}" for k in shown)) for name, shares in rows],
     )
 
 
@@ -548,4 +541,345 @@ def in_context_explorer(*, size: str = "8", group: str = "rare", labels: str = "
         fallback=_in_context_table(counted),
         state=counted | {"size": size, "group": group, "labels": labels, "examples": examples},
         height=490,
+    )
+
+
+_DECODER = _HERE / "weights" / "world_decoder.safetensors"
+_WORLD_LAW = _HERE / "weights" / "world_law.safetensors"
+_VIEWS = {"next": 600, "steps": 700, "attention": 760, "sampling": 760}  # with their heights in pixels
+
+
+def world_model() -> str:
+    """The trained decoder of the world and its law as a script, which a page loads when its reader wants the model.
+
+    A script and not the files themselves, because a page that was opened from a disk may load nothing else.
+    """
+    return f"globalThis.labutilsWorldModel = {json.dumps(_packed())};\n"
+
+
+def world_model_address() -> str:
+    """Where the site keeps that script, from its root. The address changes with the content, so no old copy is used."""
+    return f"_static/world_model.js?v={hashlib.sha256(world_model().encode()).hexdigest()[:8]}"
+
+
+def _packed() -> dict:
+    """The config, and the two files in base64."""
+    decoder, law = (base64.b64encode(path.read_bytes()).decode() for path in (_DECODER, _WORLD_LAW))
+    return {"config": _about_decoder()["config"], "decoder": decoder, "law": law}
+
+
+def _about_decoder() -> dict:
+    return json.loads(_DECODER.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def _vocabulary() -> list[str]:
+    """The words of the world, which stand in the header of the file with its law."""
+    data = _WORLD_LAW.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return header["__metadata__"]["vocab"].split()
+
+
+def _model_table(vocab: list[str], example: dict) -> str:
+    """What a reader without JavaScript gets: the likeliest next words, by the model and by the law."""
+    model, law = _softmax(example["logits"], 1.0), example["law"]
+    first = sorted(range(len(vocab)), key=lambda token: -model[token])[:8]
+    return _without_javascript(
+        f"Without it, here is what the trained model says about the word after “{html.escape(example['text'])}”.",
+        ("next word", "logit", "model", "exact law"),
+        (
+            (html.escape(vocab[token]), f"{example['logits'][token]:.2f}", f"{model[token]:.3f}", f"{law[token]:.3f}")
+            for token in first
+        ),
+    )
+
+
+def model_explorer(
+    view: str = "next",
+    text: str = "for dessert we had the",
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    head: str = "1.1",
+    embedded: bool = True,
+) -> Live:
+    """The trained decoder of the world, at work in the page: the reader types a text and the model writes on.
+
+    The model is the one of `labutils.weights.load_world_decoder`. decoder.js computes it in float64, in 110 lines that
+    weigh 2.4 kB compressed. onnxruntime-web 1.30 would do so too, in 3.7 MB, and would not show the attention weights
+    without another export. The weights stay in float32: in float16 a logit moves by up to 0.01. Until the reader
+    touches the figure it shows stored results, so that a page costs nothing to open.
+
+    Args:
+        view: "next" compares the model with the exact law of the next word, "steps" goes from tokens to the chosen
+            word one step at a time, "attention" shows each head, "sampling" has the settings of a sampler.
+        text: what the reader finds; one of those that tools/export_world.py stores results for.
+        seed: of the words that are drawn; the same seed writes the same text.
+        temperature: where its slider starts in the view "sampling", in [0.05, 3].
+        head: the head that the view "attention" starts with, layer and head counted from 1.
+        embedded: whether the figure holds the weights (0.8 MB), as it must in a notebook. On the site it need not:
+            there _ext/live.py puts them into a file of their own.
+
+    Returns:
+        A figure; the last line of a cell shows it.
+
+    Raises:
+        ValueError: a setting is out of range, or no results are stored for the text.
+    """
+    about, vocab = _about_decoder(), _vocabulary()
+    examples = json.loads((_HERE / "weights" / "world_examples.json").read_text(encoding="utf-8"))
+    heads = [f"{i + 1}.{j + 1}" for i in range(about["config"]["n_layers"]) for j in range(about["config"]["n_heads"])]
+    if view not in _VIEWS:
+        raise ValueError(f"view is {view!r}; give one of {', '.join(_VIEWS)}.")
+    if not (example := next((example for example in examples if example["text"] == text), None)):
+        raise ValueError(f"No results are stored for {text!r}. Add it to tools/export_world.py, and run that.")
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed is {seed}; give a number from 0 to 2147483647.")
+    if not 0.05 <= temperature <= 3:
+        raise ValueError(f"temperature is {temperature}; the slider goes from 0.05 to 3.")
+    if head not in heads:
+        raise ValueError(f"head is {head!r}; give one of {', '.join(heads)}.")
+    return Live(
+        module="model_explorer.js",
+        label="The model in the page: type a text of the small language, and a trained decoder writes on",
+        fallback=_model_table(vocab, example),
+        state={
+            "view": view,
+            "text": text,
+            "seed": seed,
+            "vocab": vocab,
+            "example": example if view == "attention" else example | {"attention": []},
+            "parameters": about["training"]["parameters"],
+            "kilobytes": len(gzip.compress(world_model().encode())) // 1000,
+            "max_len": about["config"]["max_len"],
+            "temperature": temperature,
+            "top_k": len(vocab),
+            "top_p": 1,
+            "min_p": 0,
+            "stage": 5,
+            "query": len(text.split()),
+            "head": heads.index(head),
+            **({"packed": _packed()} if embedded else {"address": world_model_address()}),
+        },
+        height=_VIEWS[view],
+    )
+
+
+_TEXT = """
+the dogs near the old tree watch a cow . some farmers carry a heavy bucket and an axe .
+a small cat behind the old fence sleeps often . the hunters chase an owl and the red wolves .
+"""
+_OTHER_WORDS = """
+barn horse whale sailor boat rope teacher desk book child coin thief basket oven spoon baker green brown slowly quickly
+sleep swim burn hide
+"""
+_SENTINELS = [f"⟨{letter}⟩" for letter in "XYZABCDEFGHIJKLMNOPQRSTUVW"]
+
+
+def _spans_table() -> str:
+    """What a reader without JavaScript gets: how long T5's source and target are, for some rates and spans."""
+    rows = []
+    for rate in (0.15, 0.3, 0.5):
+        for mean_span in (1, 3):
+            n_dropped = round(len(_TEXT.split()) * rate)
+            n_spans = round(n_dropped / mean_span)
+            source, target = len(_TEXT.split()) - n_dropped + n_spans, n_dropped + n_spans + 1
+            rows.append((f"{rate:.0%}, spans of {mean_span}", *map(str, (n_dropped, n_spans, source, target))))
+    return _without_javascript(
+        f"here is what T5 makes of a text of {len(_TEXT.split())} words. BERT reads all of them, with a mask at most of the "
+        "chosen places, and is asked for the chosen words alone.",
+        ("hidden", "words hidden", "spans", "the encoder reads", "the decoder writes"),
+        rows,
+    )
+
+
+def spans_explorer(*, percent: int = 15, mean_span: float = 3.0, seed: int = 1) -> Live:
+    """Sliders for the share of hidden words and the length of a span, over a text that T5 and BERT are trained on.
+
+    T5 replaces each span by a sentinel and writes the spans [raffel2020exploring]; BERT hides single words, not all of
+    them behind the mask, and is asked for those [devlin2019bert]. A table has the positions that are read and written
+    and the answers that the loss counts, for both and for BART [lewis2020bart].
+
+    Args:
+        percent: share of the words to hide at first, a multiple of 5 from 5 to 60.
+        mean_span: mean length of a span at first, a multiple of 0.5 from 1 to 6; it is met as nearly as whole numbers
+            of words and spans allow.
+        seed: number of the first draw; the button in the figure adds one.
+
+    Returns:
+        A figure; the last line of a cell shows it.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+    if not 5 <= percent <= 60 or percent % 5:
+        raise ValueError(f"percent is {percent}; give a multiple of 5 from 5 to 60.")
+    if not 1 <= mean_span <= 6 or 2 * mean_span % 1:
+        raise ValueError(f"mean_span is {mean_span}; give a multiple of 0.5 from 1 to 6.")
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed is {seed}; give a number from 0 to 2147483647.")
+    return Live(
+        module="spans_explorer.js",
+        label="Spans explorer: how many words are hidden, in how long spans, and what T5 and BERT are then asked",
+        fallback=_spans_table(),
+        state={
+            "words": _TEXT.split(),
+            "others": _OTHER_WORDS.split(),
+            "sentinels": _SENTINELS,
+            "percent": percent,
+            "mean_span": mean_span,
+            "seed": seed,
+        },
+        height=700,
+    )
+
+
+# A law over 13 sentences: each next word with its probability and the law after it. Its first steps are those of the
+# tree of chapter 5. The most probable sentence is short and begins with the least probable word.
+_END = {".": (1.0, None)}
+_LAW = {
+    "the": (
+        0.40,
+        {
+            "big": (
+                0.50,
+                {
+                    "dogs": (0.55, {"sleep": (0.6, _END), "run": (0.4, _END)}),
+                    "cats": (0.45, {"play": (1.0, _END)}),
+                },
+            ),
+            "dogs": (0.30, {"sleep": (0.6, _END), "run": (0.4, _END)}),
+            "cats": (0.20, {"sleep": (0.7, _END), "run": (0.3, _END)}),
+        },
+    ),
+    "some": (
+        0.35,
+        {
+            "dogs": (0.90, {"sleep": (0.45, _END), "run": (0.35, _END), "play": (0.2, _END)}),
+            "cats": (0.10, {"sleep": (1.0, _END)}),
+        },
+    ),
+    "cats": (0.25, {"sleep": (0.84, _END), "run": (0.16, _END)}),
+}
+
+
+def _sentences(law: dict, words: tuple[str, ...] = (), p: float = 1.0) -> Iterator[tuple[tuple[str, ...], float]]:
+    """All sentences of a law with their probabilities."""
+    for word, (share, after) in law.items():
+        if after is None:
+            yield (*words, word), p * share
+        else:
+            yield from _sentences(after, (*words, word), p * share)
+
+
+def _beam_table() -> str:
+    """What a reader without JavaScript gets: all sentences, with what a search ranks them by."""
+    found = sorted(_sentences(_LAW), key=lambda sentence: -sentence[1])
+    rows = [
+        (" ".join(words), f"{p:.3f}", f"{math.log(p):.3f}", f"{math.log(p) / len(words):.3f}") for words, p in found
+    ]
+    return _without_javascript(
+        "here are all sentences of the law, the most probable first. Greedy decoding writes the big dogs sleep.",
+        ("sentence", "probability", "log-probability", "per token"),
+        rows,
+    )
+
+
+def beam_explorer(*, width: int = 2, penalty: float = 0.0, step: int = 2) -> Live:
+    """Sliders for the width of a beam and the length penalty, and buttons that walk the search step by step.
+
+    The figure shows a small law as a tree, what the search keeps, cuts and completes, and the best sentence of all,
+    which a narrow beam can miss. It searches as `labutils.sampling.beam_search` does.
+
+    Args:
+        width: beams that are kept, from 1 to 4; 1 is greedy decoding.
+        penalty: a complete sentence is ranked by log-probability / length ** penalty; from 0 to 1.5 in steps of 0.1.
+        step: how many steps have been made at first, from 0 to 5.
+
+    Returns:
+        A figure; the last line of a cell shows it.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+    if not 1 <= width <= 4:
+        raise ValueError(f"width is {width}; the slider goes from 1 to 4.")
+    if not 0 <= penalty <= 1.5:
+        raise ValueError(f"penalty is {penalty}; the slider goes from 0 to 1.5.")
+    if not 0 <= step <= 5:
+        raise ValueError(f"step is {step}; the slider goes from 0 to 5.")
+    return Live(
+        module="beam_explorer.js",
+        label="Beam explorer: a tree of sentences, and which beginnings beam search keeps at each step",
+        fallback=_beam_table(),
+        state={"law": _LAW, "width": width, "penalty": penalty, "step": step},
+        height=760,
+    )
+
+
+# Layers, query heads, key-value heads, the width of a head, and the weights in billions that the name says
+# [touvron2023llama2, almazrouei2023falcon].
+_SHAPES = {
+    "Llama 2 7B": (32, 32, 32, 128, 7),
+    "Llama 2 70B": (80, 64, 8, 128, 70),
+    "Falcon 7B": (32, 71, 1, 64, 7),
+    "Falcon 180B": (80, 232, 8, 64, 180),
+}
+_TOKENS = 4096
+
+
+def _cache_table(texts: int) -> str:
+    """What a reader without JavaScript gets: the cache of known models beside their weights."""
+    rows = []
+    for name, (layers, heads, kv_heads, width, billions) in _SHAPES.items():
+        token = 2 * layers * kv_heads * width * 2
+        sizes = (token * _TOKENS * texts, token * _TOKENS * texts * heads // kv_heads, billions * 10**9 * 2)
+        rows.append((name, f"{token / 2**10:g} KiB", *(f"{size / 2**30:.1f} GiB" for size in sizes)))
+    return _without_javascript(
+        f"here is the cache of {texts} texts of {_TOKENS:,} tokens, with 2 bytes a number.",
+        ("model", "cache of a token", "cache", "cache if no head were shared", "weights"),
+        rows,
+    )
+
+
+def cache_explorer(*, model: str = "Llama 2 70B", tokens: int = _TOKENS, texts: int = 16) -> Live:
+    """Sliders for the key-value heads, the length of a text and the texts at once, and the bytes of the KV cache.
+
+    A token leaves a key and a value in each layer for each key-value head. The bars compare the cache with the weights
+    and with the cache of a model in which every query head has its own keys [shazeer2019fast, ainslie2023gqa].
+
+    Args:
+        model: the published shape at first: "Llama 2 7B", "Llama 2 70B", "Falcon 7B" or "Falcon 180B"
+            [touvron2023llama2, almazrouei2023falcon]. A further set of sliders changes it.
+        tokens: tokens in a text where the slider starts; a power of two from 128 to 1,048,576.
+        texts: texts at once where the slider starts, from 1 to 64.
+
+    Returns:
+        A figure; the last line of a cell shows it.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+    if model not in _SHAPES:
+        raise ValueError(f"model is {model!r}; give one of {', '.join(_SHAPES)}.")
+    if tokens not in (powers := [2**n for n in range(7, 21)]):
+        raise ValueError(f"tokens is {tokens}; give a power of two from {powers[0]} to {powers[-1]}.")
+    if not 1 <= texts <= 64:
+        raise ValueError(f"texts is {texts}; the slider goes from 1 to 64.")
+    names = ("layers", "heads", "kv_heads", "width", "billions")
+    models = {name: dict(zip(names, shape, strict=True)) for name, shape in _SHAPES.items()}
+    shape = {name: value for name, value in models[model].items() if name != "kv_heads"}
+    divisors = [n for n in range(1, shape["heads"] + 1) if shape["heads"] % n == 0]
+    return Live(
+        module="cache_explorer.js",
+        label="Cache explorer: key-value heads, tokens and texts, and the bytes of the cache beside the weights",
+        fallback=_cache_table(texts),
+        state=shape
+        | {
+            "models": models,
+            "sharing": divisors.index(models[model]["kv_heads"]) + 1,
+            "exponent": tokens.bit_length() - 1,
+            "texts": texts,
+            "number_bytes": 2,
+        },
+        height=420,
     )
