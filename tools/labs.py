@@ -361,20 +361,19 @@ def build(folder: Path, course: Course, numbers: list[str]) -> None:
 
 
 def readdress(folder: Path, course: Course) -> None:
-    """Write into all notebooks what the build generates: setup cell, badge and links. Nothing is run.
+    """Write into all notebooks what needs no run: text, links, badge and the setup cell.
 
-    Outputs stay as they are, because none depends on an address. Raises LabError if a lab changed in any other way.
+    Outputs stay as they are, because none depends on those. Raises LabError if any other code changed.
     """
     for lab in map(read_lab, sources(folder)):
         for version in ("learner", "solution"):
             path = lab.notebook(version)
-            stored = nbformat.read(path, as_version=4)
-            notebook = make_notebook(lab, version, course)
-            if [cell.id for cell in stored.cells] != [cell.id for cell in notebook.cells]:
-                raise LabError(f"{path}: its lab has changed. Run: .venv/bin/python tools/labs.py build {lab.number}")
-            for cell, old in zip(notebook.cells, stored.cells, strict=True):
-                if cell.cell_type == "code":
-                    cell.outputs, cell.execution_count = old.outputs, old.execution_count
+            stored, notebook = nbformat.read(path, as_version=4), make_notebook(lab, version, course)
+            before, after = ([cell for cell in made.cells if cell.cell_type == "code"] for made in (stored, notebook))
+            if [cell.source for cell in before if cell.id != "setup"] != [c.source for c in after if c.id != "setup"]:
+                raise LabError(f"{path}: its code has changed. Run: .venv/bin/python tools/labs.py build {lab.number}")
+            for old, new in zip(before, after, strict=True):
+                new.outputs, new.execution_count = old.outputs, old.execution_count
             path.write_text(to_text(notebook), encoding="utf-8")
 
 
