@@ -10,11 +10,12 @@ from submissions import as_bytes, saved_by_colab, stripped
 import labs
 from labutils.exercises import Exercise, Mutant, exercises_of
 from labutils.grading import __main__ as cli
+from labutils.grading import batch
 from labutils.grading.extract import parse
 from labutils.grading.sandbox import Reply
 from labutils.grading.score import Draw, Trial, explain
 
-LABS = cli.labs()
+LABS = batch.labs()
 EXERCISES = [exercise for lab in LABS for exercise in exercises_of(lab)]
 MUTANTS = [(exercise, mutant) for exercise in EXERCISES for mutant in exercise.mutants]
 

@@ -1,77 +1,21 @@
-"""`python -m labutils.grading grade NOTEBOOK... --out DIR`: exit code 0 graded, 2 used wrongly or not isolated."""
+"""`python -m labutils.grading COMMAND`: exit code 0 done, 2 used wrongly, refused or not isolated."""
 
 import argparse
-import hashlib
 import os
-import pkgutil
 import re
 import secrets
 import sys
-import time
-from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
-from labutils import exercises as course
 from labutils.exercises import exercises_of
-from labutils.grading import formats, report
-from labutils.grading.extract import Submission, Unreadable
-from labutils.grading.sandbox import Sandbox, SandboxError
-from labutils.grading.score import Score, grade, nothing
+from labutils.grading import batch, engines, formats, report
+from labutils.grading.sandbox import SandboxError
 
 SEED_VARIABLE = "LABUTILS_GRADING_SEED"
-
-
-def labs() -> list[str]:
-    """The labs that have exercises, such as ["12"]."""
-    names = [module.name for module in pkgutil.iter_modules(course.__path__)]
-    return sorted(name[3:] for name in names if re.fullmatch(r"lab\d\d", name))
-
-
-def lab_of(path: Path, submission: Submission | None) -> str | None:
-    """The lab of a file: by its metadata, its name, the name that Colab kept, or the functions that it defines."""
-    known = labs()
-    if submission and submission.lab in known:
-        return submission.lab
-    for name in (path.name, submission.title if submission else ""):
-        if (match := re.match(r"(?:lab[_ -]?)?(\d\d)(?!\d)", name, re.IGNORECASE)) and match[1] in known:
-            return match[1]
-    if submission is None:
-        return None
-    counts = {lab: sum(bool(submission.bindings(e.name)) for e in exercises_of(lab)) for lab in known}
-    best = max(counts, key=lambda lab: counts[lab], default=None)
-    return best if best and counts[best] else None
-
-
-def students_of(paths: list[Path]) -> list[str]:
-    """A name for each file that is safe as a folder's: the file's own name, or its folder's where that is the lab's."""
-    names = []
-    for path in paths:
-        path = path.absolute()
-        is_lab_name = re.match(r"(lab[_ -]?)?\d\d([_ .-]|$)", path.stem, re.IGNORECASE)
-        name = path.parent.name if is_lab_name else path.stem
-        names.append(re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")[:80] or "student")
-    counts = Counter(name.lower() for name in names)  # some file systems ignore case
-    return [
-        name if counts[name.lower()] == 1 else f"{name}-{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:8]}"
-        for name, path in zip(names, paths, strict=True)
-    ]
-
-
-def grade_file(path: Path, student: str, lab: str | None, sandbox: Sandbox, secret: str) -> Score:
-    """Grade one file. A file that cannot be read gets 0 and the sentence that says why."""
-    submission, why = None, ""
-    try:
-        submission = sandbox.read(path)
-    except Unreadable as error:
-        why = str(error)
-    lab = lab or lab_of(path, submission)
-    exercises = exercises_of(lab) if lab else ()
-    if submission is None or not exercises:
-        why = why or "None of the functions that the labs ask for is in this file. Hand in the lab's own notebook."
-        return nothing(exercises, sandbox.isolation, student=student, lab=lab or "?", file=path.name, why=why)
-    return grade(submission, exercises, sandbox, student=student, file=path.name, secret=secret)
 
 
 def _seed(given: str | None) -> str:
@@ -82,44 +26,134 @@ def _seed(given: str | None) -> str:
     return seed
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m labutils.grading", description="Score the labs' exercises.")
-    command = parser.add_subparsers(dest="command", required=True).add_parser("grade", help="grade notebooks")
-    command.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK", help=".ipynb or .py, one a student")
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+def _lab(text: str) -> str:
+    try:
+        exercises_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes, such as 2")
+    return int(text)
+
+
+def _shard(text: str) -> batch.Shard:
+    if not (match := re.fullmatch(r"(\d+)/(\d+)", text)) or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard, such as 1/4 for the first of four")
+    return batch.Shard(int(match[1]), int(match[2]))
+
+
+def _add_grade(commands) -> None:
+    command = commands.add_parser("grade", help="grade notebooks; given again, it goes on where it was cut off")
+    command.set_defaults(run=_grade)
+    command.add_argument(
+        "notebooks",
+        nargs="+",
+        type=Path,
+        metavar="NOTEBOOK",
+        help=".ipynb or .py, one a student; or folders of .ipynb",
+    )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
-    command.add_argument("--lab", help="two digits; found from the file where it is left out")
+    command.add_argument("--lab", type=_lab, help="two digits; found from the file where it is left out")
     command.add_argument(
         "--seed", help=f"secret that the tests are drawn with (default: ${SEED_VARIABLE}, else random)"
     )
     command.add_argument("--practice", action="store_true", help="go on where the code cannot be isolated")
+    command.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="processes that grade (default: 1)")
+    command.add_argument(
+        "--shard",
+        type=_shard,
+        default=batch.Shard(),
+        metavar="I/N",
+        help="grade one part of N; in a Slurm array $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT (from 0), "
+        "in an Indexed Job of Kubernetes $((JOB_COMPLETION_INDEX + 1))/N",
+    )
+    command.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="grade on a Dask cluster, such as tcp://host:8786, whose workers have one thread each and the same "
+        "folders; or `local` for one of --jobs processes",
+    )
+    formats.add_options(command)
+
+
+def _add_merge(commands) -> None:
+    command = commands.add_parser("merge", help="put the folders of all shards together")
+    command.set_defaults(run=_merge)
+    command.add_argument("shards", nargs="+", type=Path, metavar="DIR", help="what each shard was given as --out")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
+    formats.add_options(command)
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def _grade(options: argparse.Namespace) -> None:
+    write = partial(formats.write_all, **formats.from_options(options))
+    papers = batch.papers(options.notebooks)
+    if options.shard.of > 1 and not (options.seed or os.environ.get(SEED_VARIABLE)):
+        raise batch.BatchError(f"All shards need the same seed: give --seed, or set {SEED_VARIABLE}.")
+    settings = batch.Settings(secret=_seed(options.seed), lab=options.lab, practice=options.practice)
+    if options.dask:
+        engine = partial(engines.dask, address=options.dask, jobs=options.jobs)
+    else:
+        engine = partial(engines.local, jobs=options.jobs)
+    part = {paper.student for paper in options.shard.part(papers)}
+    kept, given_up = 0, []
+    tqdm.monitor_interval = 0  # no thread that only watches the bar: processes are forked from this one
+    with tqdm(total=len(part), unit=" files", disable=None) as bar:
+
+        def tell(result: dict, is_new: bool) -> None:
+            nonlocal kept
+            bar.update()
+            kept += not is_new
+            given_up.extend([result["student"]] if batch.is_given_up(result) else [])
+            if is_new:
+                line = f"{result['student']}: {report.number(result['score'])} of {result['points']} points"
+                tqdm.write(line, file=sys.stdout)
+
+        results = batch.run(papers, options.out, settings, engine, shard=options.shard, tell=tell, write=write)
+    if kept:
+        print(f"{kept} of {len(part)} were graded before and stand as they are.")
+    if given_up:
+        print(f"The grader ended twice on each of these, which got 0: {', '.join(given_up)}", file=sys.stderr)
+    if others := sorted({result["student"] for result in results} - part):
+        names = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
+        print(f"{len(others)} results of files that you did not name now are in {options.out} too, and count: {names}")
+    _end(results, options.out)
+
+
+def _merge(options: argparse.Namespace) -> None:
+    write = partial(formats.write_all, **formats.from_options(options))
+    _end(batch.merge(options.shards, options.out, write=write), options.out)
+
+
+def _end(results: list[dict], out: Path) -> None:
+    sentences = sorted({result["isolation"]["sentence"] for result in results})
+    print(" ".join([f"Results are in {out}.", *sentences]))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m labutils.grading", description="Score the labs' exercises.")
+    commands = parser.add_subparsers(required=True)
+    _add_grade(commands)
+    _add_merge(commands)
     options = parser.parse_args(arguments)
-    if options.lab:
-        try:
-            exercises_of(options.lab)
-        except ValueError as error:
-            parser.error(str(error))
     try:
-        secret = _seed(options.seed)
-        with Sandbox() as sandbox:
-            if not sandbox.isolation.complete and not options.practice:
-                raise SandboxError(
-                    f"{sandbox.isolation.sentence} No grades are given. Use Linux 5.13 or newer on x86_64 or aarch64, "
-                    "or pass --practice if you trust this code."
-                )
-            results = []
-            for path, student in zip(options.notebooks, students_of(options.notebooks), strict=True):
-                start = time.perf_counter()
-                score = grade_file(path, student, options.lab, sandbox, secret)
-                results.append(report.as_json(score, submitted=report.submitted_at(path)))
-                report.write(results[-1], options.out)
-                print(f"{student}: {formats.number(score.score)} of {score.points} points "
-                      f"({time.perf_counter() - start:.2f} s)", flush=True)  # fmt: skip
-            formats.write_all(results, options.out)
-            print(f"Results are in {options.out}. {sandbox.isolation.sentence}")
-    except (SandboxError, OSError) as error:
+        options.run(options)
+    except (SandboxError, OSError, batch.BatchError, report.BadResult, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        return 130
     return 0
 
 
