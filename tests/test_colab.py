@@ -6,7 +6,6 @@ for it, because importing torch would cost more than everything else.
 """
 
 import re
-import site
 import subprocess
 import sys
 import zipfile
@@ -41,13 +40,10 @@ def small_wheel(folder: Path, name: str, version: str = "0.0.1", source: str = "
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory) -> colab.Machine:
     """This environment's packages, all but labutils, and an index with a false NumPy, tqdm and something unknown."""
-    packages, index = tmp_path_factory.mktemp("site-packages"), tmp_path_factory.mktemp("index")
-    for item in Path(site.getsitepackages()[0]).iterdir():
-        if "labutils" not in item.name and item.suffix != ".pth":
-            (packages / item.name).symlink_to(item)
+    made = colab.borrowed_machine(tmp_path_factory.mktemp("machine"))
     for name in ("numpy", "tqdm", "unheard_of"):
-        small_wheel(index, name)
-    return colab.Machine(packages, index)
+        small_wheel(made.index, name)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import site
 import subprocess
 import sys
 import tempfile
@@ -128,6 +129,17 @@ def colab_machine(*, full: bool = False) -> Machine:
     return Machine(_site_packages(folder), folder / "index")
 
 
+def borrowed_machine(folder: Path) -> Machine:
+    """This environment without labutils, and an empty index: no Colab, but there at once, since it is only links."""
+    machine = Machine(folder / "site-packages", folder / "index")
+    machine.packages.mkdir()
+    machine.index.mkdir()
+    for item in Path(site.getsitepackages()[0]).iterdir():
+        if "labutils" not in item.name and item.suffix != ".pth":
+            (machine.packages / item.name).symlink_to(item)
+    return machine
+
+
 def build_wheel(folder: Path) -> Path:
     """Build the wheel of labutils into a folder, from a copy of the sources, so that no old build gets into it."""
     with tempfile.TemporaryDirectory(prefix="wheel-") as copy:
@@ -139,8 +151,11 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("labutils-*.whl"))
 
 
-def run_on_colab(path: Path, machine: Machine, wheel: Path | str) -> Visit:
-    """Run a notebook on a machine, with the wheel of labutils at a path or an address, and say how it fared."""
+def run_on_colab(path: Path, machine: Machine, wheel: Path | str | None) -> Visit:
+    """Run a notebook on a machine and say how it fared.
+
+    `wheel` is the path or the address of the wheel of labutils; None leaves it to the notebook, which has an address.
+    """
     notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -155,11 +170,11 @@ def run_on_colab(path: Path, machine: Machine, wheel: Path | str) -> Visit:
         before = _distributions(python)
         with _deaf_proxy(asked) as proxy:
             env = _environment(root, python) | {
-                "LABUTILS_WHEEL": str(wheel),
                 "PIP_FIND_LINKS": str(machine.index),
                 "NETWORK_LOG": str(asked),
                 **{f"{scheme}_proxy": proxy for scheme in ("http", "https", "all")},
                 "no_proxy": "localhost,127.0.0.1",
+                **({} if wheel is None else {"LABUTILS_WHEEL": str(wheel)}),
             }
             failures = _execute(notebook, python, content, env)
         after = _distributions(python)
@@ -187,10 +202,10 @@ def _overlay(folder: Path, machine: Machine) -> Path:
     Every Python process in it, pip's too, loads the guard of the network first.
     """
     venv.create(folder, with_pip=False)
-    site = _site_packages(folder)
-    (site / "machine.pth").write_text(f"import network_guard\n{machine.packages}\n", encoding="utf-8")
-    shutil.copy(COLAB / "network_guard.py", site)
-    shutil.copytree(COLAB / "google", site / "google")
+    own = _site_packages(folder)
+    (own / "machine.pth").write_text(f"import network_guard\n{machine.packages}\n", encoding="utf-8")
+    shutil.copy(COLAB / "network_guard.py", own)
+    shutil.copytree(COLAB / "google", own / "google")
     return folder / "bin" / "python"
 
 
