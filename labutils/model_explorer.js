@@ -10,7 +10,7 @@ import { wordsOf, suggestions, nextWordLaw } from "./world.js";
 
 // ------------------------------------------------------------------------------------------------- text and numbers
 
-/** The tokens of a text up to its first unknown word; that word, whether it is still being typed, and what follows it. */
+/** The tokens of a text up to its first unknown word; that word, whether it may still be being typed, and what follows. */
 export function parse(text, vocab) {
   const words = wordsOf(text);
   const at = words.findIndex((word) => vocab.indexOf(word, 2) < 0); // <bos> and <mask> are not for a reader to type
@@ -29,7 +29,10 @@ export function open({ config, decoder: weights, law }) {
   return { model, law: tensors(law), cache: emptyCache(model), tokens: [] };
 }
 
-/** What the model and the law say after these tokens; a beginning that was read before is not read again. */
+/**
+ * A reading: what the model and the law (null where there is none) say after these tokens, and the attention weights by
+ * layer, head and position. A beginning that was read before is not read again.
+ */
 export function read(opened, tokens) {
   const { model, law, cache } = opened;
   let shared = 0;
@@ -37,7 +40,12 @@ export function read(opened, tokens) {
   shorten(cache, shared);
   const logits = tokens.slice(shared).map((token) => step(model, token, cache)).at(-1);
   opened.tokens = tokens;
-  return { logits, law: nextWordLaw(law, tokens, logits.length), attention: cache.map((layer) => layer.map(({ weights }) => weights)) };
+  return {
+    tokens,
+    logits,
+    law: nextWordLaw(law, tokens, logits.length),
+    attention: cache.map((layer) => layer.map(({ weights }) => weights)),
+  };
 }
 
 /** The random number of a seed for the word at a position: the same seed writes the same text, one word at a time or all. */
@@ -47,7 +55,12 @@ export function chance(seed, position) {
   return next();
 }
 
-// ------------------------------------------------------------------------------------------------------- drawing
+const sum = (numbers) => numbers.reduce((total, x) => total + x, 0);
+
+/** The mass that must be moved to make one law the other: half the sum of the differences, or total variation. */
+export const distance = (p, q) => sum(p.map((x, i) => Math.abs(x - q[i]))) / 2;
+
+// ----------------------------------------------------------------------------------------------------- the four views
 
 const LOOK = `
 .gam-live.gam-live .gam-text { display: block; margin: 0 0 .5rem; font-weight: inherit; }
@@ -84,11 +97,229 @@ const LOOK = `
 @media (max-width: 30rem) { .gam-live.gam-live .gam-heads :is(th, td) { padding-inline: .05rem; font-size: .95em; } }
 `;
 
+const ROWS = 8;
+const three = (x) => (x === undefined ? "–" : x.toFixed(3));
+const called = (head) => `layer ${head[0] + 1}, head ${head[1] + 1}`;
+
+/** The text as boxes, one a token, each with something below it. */
+function tokenBoxes() {
+  const node = make("ol", { class: "gam-tokens", tabindex: "0", "aria-label": "Tokens of the text" });
+  const drawAll = (boxes) => node.replaceChildren(...boxes.map(({ word, below, ...attributes }) => make("li", attributes, word, make("small", {}, below))));
+  return [node, drawAll];
+}
+
+/** Facts under a line: their node, and a function that fills in the values. */
+function factLine(names) {
+  const facts = names.map((name) => fact(name));
+  return [make("dl", { class: "gam-facts" }, ...facts.flatMap(([items]) => items)),
+    (values) => facts.forEach(([, node], i) => { node.textContent = values[i]; })];
+}
+
+/**
+ * A table of the likeliest next words and of all others as one row. A word is a button that appends it. `columns` are
+ * [head, width in em]; `legend` names the solid bar and the pale one behind it.
+ */
+function wordTable(vocab, add, columns, legend) {
+  const row = (name) => {
+    const [ghost, bar] = [make("span", { class: "gam-ghost" }), make("span", { class: "gam-bar" })];
+    const cells = columns.map(() => make("td"));
+    const node = make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "gam-bar-cell", "aria-hidden": "true" },
+      make("span", { class: "gam-track" }, ghost, bar)), ...cells);
+    return { node, draw(solid, pale, texts, kept, chosen) {
+      bar.style.width = `${100 * solid}%`;
+      ghost.style.width = `${100 * pale}%`;
+      cells.forEach((cell, i) => { cell.textContent = texts[i]; });
+      node.dataset.kept = kept;
+      node.dataset.chosen = String(chosen);
+    } };
+  };
+  const words = Array.from({ length: ROWS + 1 }, () => {
+    const press = make("button", { type: "button" });
+    press.addEventListener("click", () => add(press.textContent));
+    return { press, ...row(press) };
+  });
+  const others = make("span");
+  const rest = row(others);
+  const column = (width) => make("col", { style: `width: ${width}` });
+  const key = (kind, text) => (text ? [make("span", { class: `gam-key ${kind}` }), `${text} `] : []);
+  const table = make("table", {},
+    make("caption", {}, ...key("gam-bar", legend[0]), ...key("gam-ghost", legend[1]), "(full width = 1). Press a word to append it."),
+    make("colgroup", {}, column("6.4em"), column("auto"), ...columns.map(([, width]) => column(`${width}em`))),
+    make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "gam-left" }, "next word"),
+      make("td", { class: "gam-bar-cell", "aria-hidden": "true" }), ...columns.map(([name]) => make("th", { scope: "col" }, name)))),
+    make("tbody", {}, ...words.map(({ node }) => node), rest.node));
+
+  /**
+   * Order the rows by `logits`; a chosen word that is not among the first gets a row of its own. `texts(of)` gives the
+   * cells of a row, where `of(law)` is what the row has of a law.
+   */
+  function drawRows({ logits, solid, pale, texts, kept, chosen }) {
+    const order = ranking(logits);
+    const first = order.slice(0, ROWS);
+    if (chosen !== undefined && !first.includes(chosen)) first.push(chosen);
+    const tail = order.filter((token) => !first.includes(token));
+    const state = (tokens) => (kept ? (tokens.some((token) => kept[token]) ? "after" : "false") : "");
+    words.forEach(({ node, press, draw: drawRow }, i) => {
+      node.hidden = i >= first.length;
+      if (node.hidden) return;
+      const token = first[i];
+      press.textContent = vocab[token];
+      drawRow(solid[token], pale[token], texts((law) => law[token], token), state([token]), token === chosen);
+    });
+    const total = (law) => sum(tail.map((token) => law[token]));
+    others.textContent = `${tail.length} others`;
+    rest.draw(total(solid), total(pale), texts(total), state(tail), false);
+  }
+  return [table, drawRows];
+}
+
+/** The model's law of the next word beside the exact one. */
+function nextView({ vocab, add }) {
+  const [facts, drawFacts] = factLine(["Entropy of the model", "Entropy of the language", "Probability misplaced"]);
+  const [table, drawRows] = wordTable(vocab, add, [["model", 4], ["exact law", 4]], ["the model", "the exact law of the language"]);
+  return { parts: [facts, table], draw({ logits, law }) {
+    const p = softmax(logits);
+    drawFacts([`${three(entropy(p))} nats`, law ? `${three(entropy(law))} nats` : "–", law ? three(distance(p, law)) : "–"]);
+    drawRows({ logits, solid: p, pale: law ?? p, texts: (of) => [three(of(p)), law ? three(of(law)) : "–"] });
+  } };
+}
+
+const STAGES = ["tokens", "ids", "logits", "probabilities", "chosen word"];
+
+/** From tokens to the chosen word; what a later step brings is not there yet. */
+function stepsView({ model, vocab, add, luck }) {
+  const stages = make("ol", { class: "gam-stages" }, ...STAGES.map((name, i) => make("li", {}, `${i + 1} ${name}`)));
+  const [boxes, drawBoxes] = tokenBoxes();
+  const story = make("p", { class: "gam-note gam-story" });
+  const [table, drawRows] = wordTable(vocab, add, [["logit", 3.6], ["probability", 5], ["stretch", 7.4]], ["probability"]);
+  return { parts: [stages, boxes, story, table], draw({ tokens, logits }) {
+    const stage = model.get("stage");
+    const from = (least, text) => (stage >= least ? text : "");
+    const p = softmax(logits);
+    const nothing = p.map(() => 0);
+    const order = ranking(p);
+    const begin = (token) => sum(order.slice(0, order.indexOf(token)).map((i) => p[i]));
+    const { token: chosen, start, end } = drawToken(p, luck());
+    [...stages.children].forEach((node, i) => node.toggleAttribute("aria-current", i + 1 === stage));
+    stages.children[stage - 1].setAttribute("aria-current", "step");
+    drawBoxes(tokens.map((token) => ({ word: vocab[token], below: from(2, String(token)) })));
+    story.textContent = [
+      `The text is cut into ${tokens.length} tokens. The first, <bos>, marks the beginning and comes with every text.`,
+      `Each token has an id, its place in the vocabulary of ${vocab.length}. From here on there are only these numbers.`,
+      `The model computes ${vocab.length} logits, one for each token that could come next. The largest are listed.`,
+      "The softmax makes probabilities of the logits. They sum to 1.",
+      `Laid end to end, the probabilities fill a line from 0 to 1. The random number ${three(luck())}, which comes from the seed, falls ` +
+        `on the stretch of “${vocab[chosen]}”, from ${three(start)} to ${three(end)}. The next step appends it and begins again.`,
+    ][stage - 1];
+    drawRows({ logits, solid: stage >= 4 ? p : nothing, pale: nothing, chosen: stage === 5 ? chosen : undefined,
+      texts: (of, token) => [
+        from(3, token === undefined ? "" : of(logits).toFixed(2)),
+        from(4, three(of(p))),
+        from(5, token === undefined ? "" : `${three(begin(token))} – ${three(begin(token) + p[token])}`),
+      ] });
+    table.classList.toggle("gam-unseen", stage < 3);
+  } };
+}
+
+const SETTINGS = ["temperature", "top_k", "top_p", "min_p"];
+
+/** The settings of a sampler, and what they leave. */
+function samplingView({ model, vocab, add }) {
+  const all = { temperature: 1, top_k: vocab.length, top_p: 1, min_p: 0 };
+  const off = (is, value) => (is ? "off" : value);
+  const controls = [
+    presets(model, [["As computed", all], ["Greedy", { ...all, top_k: 1 }], ["Cool", { ...all, temperature: 0.5 }],
+      ["Hot", { ...all, temperature: 2 }], ["Hot, nucleus", { ...all, temperature: 2, top_p: 0.9 }]]),
+    slider(model, "Temperature", "temperature", [0.05, 3, 0.05], (value) => value.toFixed(2)),
+    slider(model, "Top-k", "top_k", [1, vocab.length, 1], (value) => off(value >= vocab.length, String(value))),
+    slider(model, "Top-p", "top_p", [0.01, 1, 0.01], (value) => off(value >= 1, value.toFixed(2))),
+    slider(model, "Min-p", "min_p", [0, 0.5, 0.01], (value) => off(value <= 0, value.toFixed(2))),
+  ];
+  const [facts, drawFacts] = factLine(["Words kept", "Mass kept at T", "On impossible words", "Probability misplaced"]);
+  const [table, drawRows] = wordTable(vocab, add, [["exact law", 4], ["before", 4], ["after", 4]], ["what is drawn from", "the model at T = 1"]);
+  return { parts: [...controls.map(([node]) => node), facts, table], draw({ logits, law }) {
+    controls.forEach(([, follow]) => follow());
+    const { before, after, kept, count, mass } = decode(logits, Object.fromEntries(SETTINGS.map((name) => [name, model.get(name)])));
+    const impossible = (p) => sum(p.filter((_, token) => law[token] === 0));
+    const fromTo = (measure, digits) => (law ? `${measure(before).toFixed(digits)} → ${measure(after).toFixed(digits)}` : "–");
+    drawFacts([`${count} of ${vocab.length}`, three(mass), fromTo(impossible, 4), fromTo((p) => distance(p, law), 3)]);
+    drawRows({ logits, solid: after, pale: before, kept, texts: (of, token) => [law ? three(of(law)) : "–", three(of(before)),
+      token === undefined || kept[token] ? three(of(after)) : "cut"] });
+  } };
+}
+
+/** A map for each head, the text tinted by one row of one map, and the numbers of that position in all heads. */
+function attentionView({ model, vocab }) {
+  const heads = model.get("example").attention.flatMap((layer, l) => layer.map((_, h) => [l, h]));
+  const position = (n) => Math.min(model.get("query"), n - 1);
+  let shown; // the reading on the screen
+  const [control, follow] = slider(model, "Position", "query", [0, 1, 1], () => String(position(shown.tokens.length)));
+  const [boxes, drawBoxes] = tokenBoxes();
+  const readout = make("p", { class: "gam-note" });
+  const [numbers, drawNumbers] = numberTable("The numbers: what this position takes from each, in every head",
+    ["word", ...heads.map(([l, h]) => `${l + 1}.${h + 1}`)]);
+  numbers.classList.add("gam-heads");
+  const weight = ([l, h], q) => shown.attention[l][h][q];
+  const word = (i) => `“${vocab[shown.tokens[i]]}”`;
+
+  const maps = heads.map((head, i) => {
+    const [canvas, mark] = [make("canvas"), make("span")];
+    const node = make("button", { type: "button" }, make("span", { class: "gam-map", "aria-hidden": "true" }, canvas, mark), called(head));
+    const cell = ({ clientX, clientY }) => {
+      const { left, top, width, height } = canvas.getBoundingClientRect();
+      const n = shown.tokens.length;
+      return [(clientY - top) / height, (clientX - left) / width].map((share) => Math.max(0, Math.min(n - 1, Math.floor(share * n))));
+    };
+    node.addEventListener("pointermove", (event) => {
+      const [q, k] = cell(event);
+      readout.textContent = `${called(head)}: ${word(q)} ` +
+        (k > q ? `cannot see ${word(k)}, which comes later.` : `takes ${three(weight(head, q)[k])} from ${word(k)}.`);
+    });
+    node.addEventListener("pointerleave", () => drawPosition());
+    // A click with the keyboard has no place in the map, so it chooses the head alone.
+    node.addEventListener("click", (event) => change(model, event.detail ? { head: i, query: cell(event)[0] } : { head: i }));
+    return { node, canvas, mark, head };
+  });
+
+  function drawPosition() {
+    const n = shown.tokens.length;
+    const q = position(n);
+    const head = heads[model.get("head")];
+    const row = weight(head, q);
+    control.querySelector("input").max = n - 1;
+    follow();
+    maps.forEach(({ node, mark }, i) => {
+      Object.assign(mark.style, { top: `${(100 * q) / n}%`, height: `${100 / n}%` });
+      node.setAttribute("aria-pressed", String(i === model.get("head")));
+    });
+    drawBoxes(shown.tokens.map((token, i) => ({ word: vocab[token], below: row[i]?.toFixed(2) ?? "", "data-here": String(i === q),
+      style: `background: color-mix(in srgb, var(--gam-accent) ${(75 * (row[i] ?? 0)).toFixed(1)}%, transparent)` })));
+    const most = row.indexOf(Math.max(...row));
+    readout.textContent = `${called(head)}: ${word(q)} takes most, ${three(row[most])}, from ${word(most)}.`;
+    drawNumbers(row.map((_, i) => [`${i} ${vocab[shown.tokens[i]]}`, ...heads.map((each) => weight(each, q)[i].toFixed(2))]));
+  }
+  return { parts: [make("div", { class: "gam-maps", role: "group", "aria-label": "Attention of each head" }, ...maps.map(({ node }) => node)),
+    control, boxes, readout, numbers], draw(reading) {
+    shown = reading;
+    const n = shown.tokens.length;
+    for (const { canvas, head: [l, h] } of maps) {
+      Object.assign(canvas, { width: n, height: n });
+      const picture = new ImageData(n, n);
+      shown.attention[l][h].forEach((row, y) => row.forEach((value, x) => picture.data.set([61, 133, 198, 255 * value], 4 * (y * n + x))));
+      canvas.getContext("2d").putImageData(picture, 0, 0);
+    }
+    drawPosition();
+  } };
+}
+
+const VIEWS = { next: nextView, steps: stepsView, sampling: samplingView, attention: attentionView };
+
+// --------------------------------------------------------------------------------------------------------- the figure
+
 const TRY = ["for dessert we had the", "the dogs near the old tree", "question : where is ganymede ? answer : it is",
   "classify this review : i loved this movie"];
-const STAGES = ["tokens", "ids", "logits", "probabilities", "chosen word"];
-const ROWS = 8;
 const MOST_WORDS = 40; // that one press of a button writes
+const PAUSE = 200; // milliseconds between them
 
 /** The packed model: from the figure's own state, or from a script beside the page, which all figures of it share. */
 function packed(model) {
@@ -97,46 +328,50 @@ function packed(model) {
     const script = make("script", { src: (document.documentElement.dataset.content_root ?? "") + model.get("address") });
     script.addEventListener("load", () => resolve(globalThis.labutilsWorldModel));
     script.addEventListener("error", () => {
-      globalThis.labutilsLoading = undefined; // so that the next touch tries again
-      reject(new Error("The model could not be loaded. The figure shows stored results."));
+      globalThis.labutilsLoading = undefined; // the next touch tries again
+      reject(new Error("The model could not be loaded. What you see are stored results."));
     });
     document.head.append(script);
   }));
 }
 
 function render({ model, el }) {
-  const view = model.get("view");
   const vocab = model.get("vocab");
+  const most = model.get("max_len");
   const size = model.get("parameters").toLocaleString("en");
-  const window_ = model.get("max_len");
-  const settings = () => Object.fromEntries(["temperature", "top_k", "top_p", "min_p"].map((name) => [name, model.get(name)]));
+  const bySteps = model.get("view") === "steps";
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  let opened = null;
+  let opened = null; // the model, once it is there
   let loading = null;
   let running = false;
   let parsed = parse(model.get("text"), vocab);
-  let result = model.get("example"); // logits, law and attention after the tokens of `shown`
-  let shown = parsed.tokens;
+  let reading = { ...model.get("example"), tokens: parsed.tokens };
 
-  // What the reader does: types, presses words and buttons.
+  const say = (words) => change(model, { text: words.join(" "), stage: STAGES.length });
+  const add = (word) => say([...parsed.known, word]);
+  const luck = () => chance(model.get("seed"), reading.tokens.length);
+  const settings = () => Object.fromEntries(SETTINGS.map((name) => [name, model.get(name)]));
+  const chosen = () => vocab[drawToken(decode(reading.logits, settings()).after, luck()).token];
+  const stuck = () => !opened || parsed.unknown !== null || parsed.tokens.length >= most;
+  const view = VIEWS[model.get("view")]({ model, vocab, add, luck });
+
   const field = make("textarea", { rows: 2, spellcheck: "false", autocapitalize: "off", autocomplete: "off" });
+  const seed = make("input", { type: "number", min: 0, max: 999999, step: 1 });
+  const warning = make("p", { class: "gam-warning", role: "status" });
+  const instead = make("div", { class: "gam-row", role: "group", "aria-label": "Words that fit" });
+  const note = make("p", { class: "gam-note" }, `These are stored results of the trained model. When you touch the figure, the model ` +
+    `itself is loaded, ${size} weights in ${model.get("kilobytes")} kB, and answers here.`);
+  const [announcement, announce] = announcer();
+  const [examples, followExamples] = presets(model, TRY.map((text) => [text, { text, stage: STAGES.length }]));
+  examples.querySelector("legend").textContent = "Texts to try";
   const button = (text, action) => {
     const node = make("button", { type: "button" }, text);
     node.addEventListener("click", action);
     return node;
   };
-  const seed = make("input", { type: "number", min: 0, max: 999999, step: 1 });
-  const warning = make("p", { class: "gam-warning", role: "status" });
-  const instead = make("div", { class: "gam-row", role: "group", "aria-label": "Words that fit" });
-  const note = make("p", { class: "gam-note" }, `Stored results of the trained model. Touch the figure, and the model itself, ` +
-    `${size} weights in ${model.get("kilobytes")} kB, is loaded and answers here.`);
-  const [announcement, announce] = announcer();
-  const [examples, followExamples] = presets(model, TRY.map((text) => [text, { text }]));
-  examples.querySelector("legend").textContent = "Texts to try";
+  const tell = () => announce(`The text is now: ${model.get("text")}`);
 
-  const say = (words) => change(model, { text: words.join(" ") });
-  const add = (word) => say([...parsed.known, word]);
   const ready = () => (loading ??= packed(model).then((files) => {
     opened = open(files);
     refresh();
@@ -145,46 +380,65 @@ function render({ model, el }) {
     loading = null;
     note.textContent = message;
   }));
-  const stuck = () => !opened || parsed.unknown || parsed.tokens.length >= window_;
-  const luck = () => chance(model.get("seed"), shown.length);
-  const next = () => drawToken(decode(result.logits, settings()).after, luck());
-  const tell = () => announce(`The text is now: ${model.get("text")}`);
 
   async function writeWord() {
     await ready();
     if (stuck()) return;
-    add(vocab[next().token]);
+    add(chosen());
     tell();
   }
   async function writeSentence() {
-    if (running) {
-      running = false;
-      return;
-    }
     await ready();
-    running = true;
-    write.textContent = "Stop";
+    running = !running; // pressed again, the button stops the writing
     for (let n = 0; n < MOST_WORDS && running && !stuck(); n += 1) {
-      const word = vocab[next().token];
+      write.textContent = "Stop";
+      const word = chosen();
       add(word);
       if (word === ".") break;
-      if (!calm) await new Promise((resolve) => { setTimeout(resolve, 200); });
+      if (!calm) await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
     }
     running = false;
-    write.textContent = finishName;
+    write.textContent = "Write to the full stop";
     tell();
   }
   async function writeStage() {
     await ready();
     if (stuck()) return;
     const stage = model.get("stage");
-    if (stage === STAGES.length) add(vocab[next().token]);
+    if (stage === STAGES.length) add(chosen());
     change(model, { stage: (stage % STAGES.length) + 1 });
-    if (view === "steps") announce(stagesNode.children[model.get("stage") - 1].textContent);
+    announce(el.querySelector(".gam-story").textContent);
   }
-  const finishName = view === "steps" ? "Run to the full stop" : "Write to the full stop";
-  const one = view === "steps" ? button("Step", writeStage) : button("Add a word", writeWord);
-  const write = button(finishName, writeSentence);
+  const one = bySteps ? button("Step", writeStage) : button("Add a word", writeWord);
+  const write = button("Write to the full stop", writeSentence);
+
+  function refresh() {
+    parsed = parse(model.get("text"), vocab);
+    const { tokens, known, unknown } = parsed;
+    if (field.value !== model.get("text")) field.value = model.get("text");
+    seed.value = model.get("seed");
+    followExamples();
+    if (opened && tokens.length <= most) {
+      const began = performance.now();
+      reading = read(opened, tokens);
+      note.textContent = `The model is at work in this page: ${size} weights, ${tokens.length} tokens (${(performance.now() - began).toFixed(1)} ms).`;
+    }
+    const begun = unknown?.unfinished ? ranking(reading.logits).map((i) => vocab[i]).filter((word) => word.startsWith(unknown.word)) : [];
+    const offered = begun.length ? begun.slice(0, 6) : unknown ? suggestions(unknown.word, vocab.slice(2), 6) : [];
+    if (begun.length) warning.textContent = `Words that begin with “${unknown.word}”:`;
+    else if (unknown) warning.textContent = `“${unknown.word}” is not one of the ${vocab.length - 2} words of this language.${offered.length ? " Words like it:" : ""}`;
+    else if (tokens.length > most) warning.textContent = `The context window holds ${most} tokens, <bos> among them. This text has ${tokens.length}, so what you see belongs to the text before.`;
+    else if (tokens.length === most) warning.textContent = `The context window is full: ${most} tokens.`;
+    else if (!reading.law) warning.textContent = "The language cannot say this, so there is no exact law. The model answers all the same.";
+    else warning.textContent = "";
+    instead.replaceChildren(...offered.map((word) => button(word, () => {
+      say([...known, word, ...unknown.after]);
+      field.focus();
+    })));
+    one.disabled = write.disabled = unknown !== null || tokens.length >= most;
+    view.draw(reading);
+  }
+  for (const name of ["text", "seed", "stage", "query", "head", ...SETTINGS]) model.on(`change:${name}`, refresh);
 
   field.addEventListener("input", () => change(model, { text: field.value, stage: STAGES.length }));
   field.addEventListener("keydown", (event) => {
@@ -195,239 +449,12 @@ function render({ model, el }) {
   seed.addEventListener("change", () => change(model, { seed: Math.max(0, Math.floor(Number(seed.value))) || 0 }));
   for (const touch of ["focusin", "pointerover", "pointerdown"]) el.addEventListener(touch, ready, { passive: true });
 
-  // One row a word: a button that appends it, a bar, some numbers.
-  const heads = {
-    next: ["model", "exact law"],
-    steps: ["logit", "probability", "stretch"],
-    sampling: ["before", "after", "exact law"],
-    attention: [],
-  }[view];
-  const row = (name) => {
-    const [ghost, bar] = [make("span", { class: "gam-ghost" }), make("span", { class: "gam-bar" })];
-    const cells = heads.map(() => make("td"));
-    const node = make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "gam-bar-cell", "aria-hidden": "true" },
-      make("span", { class: "gam-track" }, ghost, bar)), ...cells);
-    return (pale, solid, numbers, { kept = "", chosen = false } = {}) => {
-      ghost.style.width = `${100 * pale}%`;
-      bar.style.width = `${100 * solid}%`;
-      cells.forEach((cell, i) => { cell.textContent = numbers[i]; });
-      node.dataset.kept = kept;
-      node.dataset.chosen = String(chosen);
-      return node;
-    };
-  };
-  const words = Array.from({ length: ROWS + 1 }, () => {
-    const press = button("", () => add(press.textContent));
-    return { press, draw: row(press) };
-  });
-  const others = make("span");
-  const drawOthers = row(others);
-  const body = make("tbody");
-  const column = (width) => make("col", { style: `width: ${width}` });
-  const legend = {
-    next: ["model ", "exact law of the language "],
-    steps: ["probability", ""],
-    sampling: ["what is drawn from ", "the model at T = 1 "],
-    attention: ["", ""],
-  }[view];
-  const key = (kind, text) => (text ? [make("span", { class: `gam-key ${kind}` }), text] : []);
-  const table = make("table", {},
-    make("caption", {}, ...key("gam-bar", legend[0]), ...key("gam-ghost", legend[1]), " (full width = 1). Press a word to append it."),
-    make("colgroup", {}, column("6.4em"), column("auto"), ...heads.map((text) => column(text === "stretch" ? "5.6em" : "4.1em"))),
-    make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "gam-left" }, "next word"),
-      make("td", { class: "gam-bar-cell", "aria-hidden": "true" }), ...heads.map((text) => make("th", { scope: "col" }, text)))), body);
-
-  const stagesNode = make("ol", { class: "gam-stages" }, ...STAGES.map((name, i) => make("li", {}, `${i + 1} ${name}`)));
-  const tokensNode = make("ol", { class: "gam-tokens", tabindex: "0", "aria-label": "Tokens" });
-  const story = make("p", { class: "gam-note" });
-  const facts = { next: ["Entropy of the model", "Entropy of the law", "Mass misplaced"], sampling: ["Words kept", "Mass kept at T",
-    "On impossible words", "Mass misplaced"] }[view]?.map(fact) ?? [];
-
-  /** The words to show: the likeliest, and the chosen one. */
-  const leading = (probabilities, chosen) => {
-    const first = ranking(probabilities).slice(0, ROWS);
-    return first.includes(chosen) || chosen === undefined ? first : [...first, chosen];
-  };
-  const sum = (numbers) => numbers.reduce((total, x) => total + x, 0);
-  const fixed = (x) => (x === undefined ? "–" : x.toFixed(3));
-  /** Half the sum of the differences: the mass that must be moved to make one law the other. */
-  const distance = (p, q) => sum(p.map((x, i) => Math.abs(x - q[i]))) / 2;
-
-  function drawTable(pale, solid, numbers, { kept, chosen } = {}) {
-    const order = leading(decode(result.logits, {}).before, chosen);
-    const rest = vocab.map((_, token) => token).filter((token) => !order.includes(token));
-    others.textContent = `${rest.length} others`;
-    const nodes = order.map((token, i) => {
-      words[i].press.textContent = vocab[token];
-      return words[i].draw(pale[token], solid[token], numbers(token), {
-        kept: kept ? (kept[token] ? "after" : "false") : "", chosen: token === chosen });
-    });
-    const total = (law) => sum(rest.map((token) => law[token]));
-    nodes.push(drawOthers(total(pale), total(solid), numbers(null, total), {
-      kept: kept && !rest.some((token) => kept[token]) ? "false" : "" }));
-    // Replacing what is there already would take the focus from a button that was just pressed.
-    nodes.forEach((node, i) => { if (body.children[i] !== node) body.insertBefore(node, body.children[i] ?? null); });
-    while (body.children.length > nodes.length) body.lastChild.remove();
-  }
-
-  const nothing = vocab.map(() => 0);
-  const drawView = {
-    next() {
-      const p = softmax(result.logits);
-      const law = result.law ?? undefined;
-      drawTable(law ?? nothing, p, (token, total) => [p, law].map((q) => fixed(q && (total ? total(q) : q[token]))));
-      const values = [entropy(p), law && entropy(law), law && distance(p, law)];
-      facts.forEach(([, node], i) => { node.textContent = fixed(values[i]) + (i < 2 && values[i] !== undefined ? " nats" : ""); });
-    },
-    steps() {
-      const stage = model.get("stage");
-      const p = softmax(result.logits);
-      const drawn = next();
-      const order = ranking(p);
-      const until = (token) => sum(order.slice(0, order.indexOf(token)).map((i) => p[i]));
-      const from = (least, text) => (stage >= least ? text() : "");
-      [...stagesNode.children].forEach((node, i) => (i + 1 === stage ? node.setAttribute("aria-current", "step") : node.removeAttribute("aria-current")));
-      tokensNode.replaceChildren(...shown.map((token) => make("li", {}, vocab[token], make("small", {}, from(2, () => String(token))))));
-      const cells = (token, total) => [
-        from(3, () => (total ? "" : result.logits[token].toFixed(2))),
-        from(4, () => fixed(total ? total(p) : p[token])),
-        from(5, () => (total ? "" : `${until(token).toFixed(3)} – ${(until(token) + p[token]).toFixed(3)}`)),
-      ];
-      const visible = stage >= 4 ? p : nothing;
-      drawTable(nothing, visible, cells, stage === 5 ? { chosen: drawn.token } : {});
-      table.classList.toggle("gam-unseen", stage < 3);
-      story.textContent = [
-        `The text is cut into ${shown.length} tokens. The first, <bos>, marks the beginning and comes with every text.`,
-        "Each token has its place in the vocabulary of 298: its id. From here on the model sees only these numbers.",
-        `From the ids the model computes ${vocab.length} logits, one for each token that could come next. The largest are listed.`,
-        "The softmax makes probabilities of them, which sum to 1.",
-        `Laid end to end, the probabilities fill a line from 0 to 1. The random number ${luck().toFixed(3)} (from the seed) falls on the ` +
-        `stretch of “${vocab[drawn.token]}”, from ${drawn.start.toFixed(3)} to ${drawn.end.toFixed(3)}. The next step appends it and begins again.`,
-      ][stage - 1];
-    },
-    sampling() {
-      const { before, after, kept, count, mass } = decode(result.logits, settings());
-      const law = result.law ?? undefined;
-      const number = (q, token, total) => fixed(q && (total ? total(q) : q[token]));
-      drawTable(before, after, (token, total) => [number(before, token, total), token !== null && !kept[token] ? "cut" : number(after, token, total),
-        number(law, token, total)], { kept });
-      const impossible = (q) => sum(q.filter((_, token) => law[token] === 0));
-      const values = [`${count} of ${vocab.length}`, mass.toFixed(3), law ? `${impossible(before).toFixed(4)} → ${impossible(after).toFixed(4)}` : "–",
-        law ? `${distance(before, law).toFixed(3)} → ${distance(after, law).toFixed(3)}` : "–"];
-      facts.forEach(([, node], i) => { node.textContent = values[i]; });
-    },
-    attention: () => drawAttention(),
-  }[view];
-
-  // The attention view: a map for each head, the text tinted by one row of one map, and the numbers of that position.
-  const names = result.attention.flatMap((layer, l) => layer.map((_, h) => [l, h]));
-  const called = ([l, h]) => `layer ${l + 1}, head ${h + 1}`;
-  const [queryControl, followQuery] = slider(model, "Position", "query", [0, 1, 1], () => String(queryNow()));
-  const queryNow = () => Math.min(model.get("query"), shown.length - 1);
-  const readout = make("p", { class: "gam-note" });
-  const [numbers, showNumbers] = numberTable("The numbers: what this position takes from each, in every head", ["word", ...names.map(([l, h]) => `${l + 1}.${h + 1}`)]);
-  numbers.classList.add("gam-heads");
-  const maps = names.map(([l, h], i) => {
-    const canvas = make("canvas");
-    const mark = make("span");
-    const node = make("button", { type: "button" }, make("span", { class: "gam-map", "aria-hidden": "true" }, canvas, mark), called([l, h]));
-    const cell = ({ clientX, clientY }) => {
-      const box = canvas.getBoundingClientRect();
-      const at = (z, low, length) => Math.max(0, Math.min(shown.length - 1, Math.floor(((z - low) / length) * shown.length)));
-      return [at(clientY, box.top, box.height), at(clientX, box.left, box.width)];
-    };
-    node.addEventListener("pointermove", (event) => {
-      const [q, k] = cell(event);
-      readout.textContent = `${called([l, h])}: ` + (k > q ? `“${vocab[shown[q]]}” cannot see “${vocab[shown[k]]}”, which comes later.`
-        : `“${vocab[shown[q]]}” takes ${result.attention[l][h][q][k].toFixed(3)} from “${vocab[shown[k]]}”.`);
-    });
-    node.addEventListener("pointerleave", () => drawAttention());
-    node.addEventListener("click", (event) => change(model, event.detail ? { head: i, query: cell(event)[0] } : { head: i }));
-    return { node, canvas, mark };
-  });
-  const mapsNode = make("div", { class: "gam-maps", role: "group", "aria-label": "Attention of each head" }, ...maps.map(({ node }) => node));
-
-  function drawAttention() {
-    const n = shown.length;
-    const q = queryNow();
-    const [l, h] = names[model.get("head")];
-    const rowNow = result.attention[l][h][q];
-    queryControl.querySelector("input").max = n - 1;
-    followQuery();
-    maps.forEach(({ node, canvas, mark }, i) => {
-      const [layer, head] = names[i];
-      Object.assign(canvas, { width: n, height: n });
-      const picture = new ImageData(n, n);
-      result.attention[layer][head].forEach((weights, y) => weights.forEach((weight, x) => picture.data.set([61, 133, 198, 255 * weight], 4 * (y * n + x))));
-      canvas.getContext("2d").putImageData(picture, 0, 0);
-      Object.assign(mark.style, { top: `${(100 * q) / n}%`, height: `${100 / n}%` });
-      node.setAttribute("aria-pressed", String(i === model.get("head")));
-    });
-    tokensNode.replaceChildren(...shown.map((token, i) => {
-      const tint = `background: color-mix(in srgb, var(--gam-accent) ${(75 * (rowNow[i] ?? 0)).toFixed(1)}%, transparent)`;
-      return make("li", { style: tint, "data-here": String(i === q) }, vocab[token], make("small", {}, i > q ? "" : rowNow[i].toFixed(2)));
-    }));
-    const most = rowNow.indexOf(Math.max(...rowNow));
-    readout.textContent = `${called([l, h])}: “${vocab[shown[q]]}” takes most, ${rowNow[most].toFixed(3)}, from “${vocab[shown[most]]}”.`;
-    showNumbers(shown.slice(0, q + 1).map((token, i) => [`${i} ${vocab[token]}`, ...names.map(([a, b]) => result.attention[a][b][q][i].toFixed(2))]));
-  }
-
-  function refresh() {
-    parsed = parse(model.get("text"), vocab);
-    const { tokens, known, unknown } = parsed;
-    if (field.value !== model.get("text")) field.value = model.get("text");
-    seed.value = model.get("seed");
-    followExamples();
-    const full = tokens.length > window_;
-    if (!full && (opened || model.get("text") === model.get("example").text)) {
-      const began = performance.now();
-      result = opened ? read(opened, tokens) : model.get("example");
-      if (opened) note.textContent = `The model runs in this page: ${size} weights. It read ${tokens.length} tokens (${(performance.now() - began).toFixed(1)} ms).`;
-      shown = tokens;
-    }
-    const likely = unknown?.unfinished ? ranking(result.logits).map((i) => vocab[i]).filter((word) => word.startsWith(unknown.word)) : [];
-    const offered = unknown ? (likely.length ? likely : suggestions(unknown.word, vocab.slice(2), 6)).slice(0, 6) : [];
-    warning.textContent = full ? `The context window holds ${window_} tokens, <bos> among them; this text has ${tokens.length}. The figure shows the text before.`
-      : likely.length ? `Words that begin with “${unknown.word}”:`
-        : unknown ? `“${unknown.word}” is not one of the ${vocab.length - 2} words of this language. Words like it:`
-          : tokens.length === window_ ? `The context window is full: ${window_} tokens.`
-            : opened && !result.law ? "The language cannot say this, so there is no exact law. The model answers all the same." : "";
-    instead.replaceChildren(...offered.map((word) => button(word, () => {
-      say([...known, word, ...unknown.after]);
-      field.focus();
-    })));
-    one.disabled = write.disabled = Boolean(unknown) || tokens.length >= window_;
-    drawView();
-  }
-  for (const name of ["text", "seed", "temperature", "top_k", "top_p", "min_p", "stage", "query", "head"]) model.on(`change:${name}`, refresh);
-
-  const off = (value, text) => (value ? "off" : text);
-  const controls = view !== "sampling" ? [] : [
-    presets(model, [["As computed", { temperature: 1, top_k: vocab.length, top_p: 1, min_p: 0 }], ["Greedy", { temperature: 1, top_k: 1, top_p: 1, min_p: 0 }],
-      ["Cool", { temperature: 0.5, top_k: vocab.length, top_p: 1, min_p: 0 }], ["Hot", { temperature: 2, top_k: vocab.length, top_p: 1, min_p: 0 }],
-      ["Hot, nucleus", { temperature: 2, top_k: vocab.length, top_p: 0.9, min_p: 0 }]]),
-    slider(model, "Temperature", "temperature", [0.05, 3, 0.05], (value) => value.toFixed(2)),
-    slider(model, "Top-k", "top_k", [1, vocab.length, 1], (value) => off(value >= vocab.length, String(value))),
-    slider(model, "Top-p", "top_p", [0.01, 1, 0.01], (value) => off(value >= 1, value.toFixed(2))),
-    slider(model, "Min-p", "min_p", [0, 0.5, 0.01], (value) => off(value <= 0, value.toFixed(2))),
-  ];
-  for (const [, follow] of controls) {
-    for (const name of ["temperature", "top_k", "top_p", "min_p"]) model.on(`change:${name}`, follow);
-    follow();
-  }
-
-  const shownParts = {
-    next: [make("dl", { class: "gam-facts" }, ...facts.flatMap(([item]) => item)), table],
-    steps: [stagesNode, tokensNode, story, table],
-    sampling: [...controls.map(([node]) => node), make("dl", { class: "gam-facts" }, ...facts.flatMap(([item]) => item)), table],
-    attention: [mapsNode, queryControl, tokensNode, readout, numbers],
-  }[view];
   el.classList.add("gam-live");
   el.replaceChildren(
     make("style", {}, STYLE + LOOK), examples, make("label", { class: "gam-text" }, "Your text, in words of the language", field), warning, instead,
     make("div", { class: "gam-row" }, one, write, button("Another seed", () => change(model, { seed: model.get("seed") + 1 })),
       make("label", { class: "gam-seed" }, "Seed", seed)),
-    ...shownParts, note, announcement,
+    ...view.parts, note, announcement,
   );
   refresh();
 }

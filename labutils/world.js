@@ -18,10 +18,11 @@ export function editDistance(a, b) {
   return distances[b.length];
 }
 
-/** Words of the language for one that is not: those that begin with it, then those that need the fewest changes. */
+/** Words for one that the language lacks: those that begin with it, then those that changing half its letters can give. */
 export function suggestions(word, words, n) {
   const rank = (known) => (known.startsWith(word) ? 0 : editDistance(word, known));
-  return words.map((known) => [rank(known), known]).sort(([a], [b]) => a - b).slice(0, n).map(([, known]) => known);
+  return words.map((known) => [rank(known), known]).filter(([changes]) => changes <= word.length / 2)
+    .sort(([a], [b]) => a - b).slice(0, n).map(([, known]) => known);
 }
 
 /**
