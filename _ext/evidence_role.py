@@ -4,7 +4,8 @@
 - {claim}`claim` names an item of the ledger with its verdict, and links to it.
 - {errata} claim [claim ...] opens a box: the verdict, what the notes say, and then the text that the author writes.
 
-In a lab, a claim's id in code font becomes such a link by itself.
+In a lab, a claim's id in code font becomes such a link by itself. The first mention of a claim on a page has an id, to
+which the ledger links.
 
 An id that does not exist, or a number that no lab has measured, is a warning, which fails the build.
 """
@@ -140,11 +141,37 @@ def mark_lab(app: Sphinx, doctree: nodes.document) -> None:
         node.replace_self(link_to_claim(app.env, ledger[node.astext()]))
 
 
+def cited_at(claim: str) -> str:
+    """The HTML id of the place where a page first names an item of the ledger."""
+    return f"cites-{claim}"
+
+
+def cited_claims(env: BuildEnvironment, page: str) -> list[str]:
+    """The items of the ledger that a page names, once all pages are read."""
+    return env.metadata[page].get("cited_claims", [])
+
+
+def note_citations(app: Sphinx, doctree: nodes.document) -> None:
+    """Give the first mention of each item an id, so that the ledger can lead back to it."""
+    first: dict[str, pending_xref] = {}
+    for node in doctree.findall(pending_xref):
+        if node["reftype"] == "course" and node["page"] == LEDGER_PAGE:
+            first.setdefault(node["reftarget"].removeprefix("claim-"), node)
+    for claim, node in first.items():
+        content = node.next_node(nodes.inline)
+        assert content is not None  # a `link` has one
+        content["ids"].append(cited_at(claim))
+    app.env.metadata[app.env.docname]["cited_claims"] = list(first)
+
+
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Node) -> Node | None:
     """Turn a `link` into a reference. A page that the table of contents leaves out cannot be linked."""
     if node["reftype"] != "course" or node["page"] not in env.found_docs:
         return None
-    return make_refnode(app.builder, node["refdoc"], node["page"], node["reftarget"], content, node["reftitle"])
+    page, target = node["page"], node["reftarget"]
+    if target.startswith(cited_at("")) and target not in map(cited_at, cited_claims(env, page)):
+        target = ""  # the page is the home of a claim that it does not name
+    return make_refnode(app.builder, node["refdoc"], page, target, content, node["reftitle"])
 
 
 def setup(app: Sphinx) -> dict:
@@ -152,5 +179,6 @@ def setup(app: Sphinx) -> dict:
     app.add_role("claim", ClaimRole())
     app.add_directive("errata", ErrataDirective)
     app.connect("doctree-read", mark_lab)
+    app.connect("doctree-read", note_citations, priority=600)  # after the claims of a lab are links
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

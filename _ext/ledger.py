@@ -11,6 +11,7 @@ from docutils.nodes import Node
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
 
 from _ext.claims import (
     CHAPTERS,
@@ -26,7 +27,7 @@ from _ext.claims import (
     read_ledger,
     reading_minutes,
 )
-from _ext.evidence_role import badge, depends_on_evidence, link, link_to_evidence
+from _ext.evidence_role import badge, cited_at, cited_claims, depends_on_evidence, link, link_to_evidence
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class LedgerDirective(SphinxDirective):
         if claim.sources:
             citations, messages = self.parse_inline("{cite:t}`" + ",".join(claim.sources) + "`")
             item += self._line("Sources", citations + messages, "aside")
-        item += self._line("Home", self._home(claim), "aside")
+        item += self._line("Home", self._home(claim), "aside", "claim-home")
         if records:
             item += self._line("Evidence", [], "aside")
             item += nodes.bullet_list("", *map(self._number, records))
@@ -143,20 +144,42 @@ class LedgerDirective(SphinxDirective):
         return nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "), *content, classes=list(classes))
 
     def _home(self, claim: Claim) -> list[Node]:
+        chapter, lab = home_pages(claim)
         title = f"Chapter {int(claim.chapter[:2])}, {CHAPTERS[claim.chapter]}"
-        lab = f"{claim.lab}_{LABS[claim.lab][0]}"
         return [
-            self._link_if_written(f"chapters/{claim.chapter}", title),
+            self._link_if_written(chapter, title, claim),
             nodes.Text("; "),
-            self._link_if_written(f"labs/{lab}", f"lab {claim.lab}"),
+            self._link_if_written(lab, f"lab {claim.lab}", claim),
         ]
 
-    def _link_if_written(self, page: str, text: str) -> Node:
-        return (
-            link(self.env, page, "", "", nodes.Text(text), classes=[])
-            if page in self.env.found_docs
-            else nodes.Text(text)
-        )
+    def _link_if_written(self, page: str, text: str, claim: Claim) -> Node:
+        if page not in self.env.found_docs:
+            return nodes.Text(text)
+        return link(self.env, page, cited_at(claim.id), "", nodes.Text(text), classes=[])
+
+
+def home_pages(claim: Claim) -> tuple[str, str]:
+    """The pages of the chapter that explains a claim and of the lab that measures it."""
+    return f"chapters/{claim.chapter}", f"labs/{claim.lab}_{LABS[claim.lab][0]}"
+
+
+def link_other_places(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Add to the home of each claim the other pages that name it, with links to the place."""
+    if page != LEDGER_PAGE:
+        return
+    places: dict[str, list[str]] = {}
+    for other in sorted(app.env.found_docs):
+        for claim in cited_claims(app.env, other):
+            places.setdefault(claim, []).append(other)
+    for item in [node for node in doctree.findall(nodes.container) if "claim" in node["classes"]]:
+        claim = read_ledger()[item["ids"][0].removeprefix("claim-")]
+        also = [other for other in places.get(claim.id, ()) if other not in home_pages(claim)]
+        home = next(line for line in item.findall(nodes.paragraph) if "claim-home" in line["classes"])
+        for place, other in enumerate(also):
+            folder, _, name = other.partition("/")
+            text = nodes.Text(f"{folder.removesuffix('s')} {int(name[:2]) if folder == 'chapters' else name[:2]}")
+            home += nodes.Text(", " if place else "; also ")
+            home += make_refnode(app.builder, page, other, cited_at(claim.id), text)
 
 
 class CourseDirective(SphinxDirective):
@@ -181,8 +204,12 @@ class CourseDirective(SphinxDirective):
             name = f"[{name}](/{page})" if written else f"{name} (to come)"
             lines.append(f"| {name} | {duration(minutes)} | {labs} | {len(mine)} | {measured} |")
         total = 60 * round(total / 60)
+        table = self.parse_text_to_nodes("\n".join(lines))
+        for node in table:
+            if isinstance(node, nodes.table):
+                node["classes"] += ["course-table", "stacked"]
         return [
-            *self.parse_text_to_nodes("\n".join(lines)),
+            *table,
             *self.parse_text_to_nodes(f"That is about {duration(total)} in all."),
         ]
 
@@ -211,4 +238,5 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("ledger", LedgerDirective)
     app.add_directive("course", CourseDirective)
     app.connect("html-page-context", add_script)
+    app.connect("doctree-resolved", link_other_places)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
