@@ -24,7 +24,7 @@ export function reading({ accuracy, bayes, prompts, size, group, labels, example
 
 // ------------------------------------------------------------------------------------------------------- drawing
 
-const LOOK = ".gam-live.gam-live { --gam-name: 7.5em; }";
+const LOOK = ".gam-live.gam-in-context { --gam-name: 7.5em; }";
 
 const GROUPS = [["frequent", "frequent"], ["less frequent", "middle"], ["rare", "rare"], ["never seen", "never"]];
 const LABELS = [["right", "right"], ["random", "random"], ["swapped", "swapped"]];
@@ -83,7 +83,7 @@ function render({ model, el }) {
   }
   for (const name of ["size", "group", "labels", "examples"]) model.on(`change:${name}`, update);
 
-  el.classList.add("gam-live");
+  el.classList.add("gam-live", "gam-in-context");
   el.replaceChildren(
     make("style", {}, STYLE + LOOK), ...choices.map(([node]) => node), examplesControl,
     make("dl", { class: "gam-facts" }, ...shareItem, ...intervalItem, ...bestItem, ...gainItem), legend, course.node, table, announcement,

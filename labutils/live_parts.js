@@ -43,7 +43,8 @@ export const STYLE = `
 .gam-live.gam-live .gam-choice { align-items: center; margin: 0 0 .35rem; }
 .gam-live.gam-live .gam-choice legend { float: left; width: var(--gam-name, 6.5em); margin: 0; padding: 0; font-size: .9em; }
 .gam-live :is(button, input, select, summary, .gam-scroll):focus-visible { outline: 3px solid var(--gam-accent); outline-offset: 2px; }
-.gam-live.gam-live .gam-control { display: grid; grid-template-columns: var(--gam-name, 6.5em) minmax(0, 1fr) 2.6em; gap: .6rem;
+.gam-live.gam-live .gam-control { display: grid; grid-template-columns: var(--gam-name, 6.5em) minmax(0, 1fr) var(--gam-value, 2.6em);
+  gap: .6rem;
   align-items: center; margin: 0; font-weight: inherit; min-height: 2rem; }
 .gam-live.gam-live .gam-control input { width: 100%; min-width: 0; margin: 0; accent-color: var(--gam-accent); }
 .gam-live.gam-live .gam-control output { text-align: right; font-variant-numeric: tabular-nums; }
@@ -53,8 +54,9 @@ export const STYLE = `
 .gam-live.gam-live .gam-check { display: flex; gap: .4rem; align-items: center; margin: 0 auto 0 0; font-weight: inherit; min-height: 2rem; }
 .gam-live.gam-live .gam-check input { width: 1.1rem; height: 1.1rem; margin: 0; accent-color: var(--gam-accent); }
 .gam-live.gam-live .gam-rule option { color: #111; background: #fff; }
-.gam-live.gam-live .gam-facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(6.8rem, 1fr)); gap: .1rem .8rem;
+.gam-live.gam-live .gam-facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(var(--gam-fact, 6rem), 1fr)); gap: .1rem .8rem;
   margin: .7rem 0 .4rem; padding: .4rem 0; border: solid currentColor; border-width: 1px 0; }
+.gam-live.gam-live .gam-facts:has(> :nth-child(4)) { --gam-fact: 8.5rem; }
 .gam-live.gam-live .gam-fact { display: grid; grid-row: span 2; grid-template-rows: subgrid; gap: .1rem; }
 .gam-live.gam-live .gam-facts :is(dt, dd) { float: none; width: auto; margin: 0; }
 .gam-live.gam-live .gam-facts dt { font-weight: normal; font-size: .85em; }

@@ -30,7 +30,7 @@ export const sum = (numbers) => numbers.reduce((total, number) => total + number
 // ------------------------------------------------------------------------------------------------------- drawing
 
 const LOOK = `
-.gam-live.gam-live { --gam-name: 8.5em; --gam-height: 9rem; }
+.gam-live.gam-rotary { --gam-name: 8.5em; --gam-height: 9rem; }
 .gam-live.gam-live .gam-planes { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: .5rem; margin: .6rem 0; }
 .gam-live .gam-plane { padding: .3rem; border: 2px solid transparent; border-radius: .4rem; font-size: .85em;
   text-align: center; font-variant-numeric: tabular-nums; }
@@ -146,7 +146,7 @@ function render({ model, el }) {
   }
   for (const name of ["query_position", "key_position", "shift", "pair"]) model.on(`change:${name}`, update);
 
-  el.classList.add("gam-live");
+  el.classList.add("gam-live", "gam-rotary");
   el.replaceChildren(
     make("style", {}, STYLE + LOOK), presetButtons, ...sliders.map(([node]) => node),
     make("div", { class: "gam-planes" }, ...planes.map((plane) => plane.node)),

@@ -986,7 +986,7 @@ def _collapse_table(length: int) -> str:
     )
 
 
-def collapse_explorer(*, generation: int = 10, length: int = 50, percent: int = 0, seed: int = 1) -> Live:
+def collapse_explorer(*, generation: int = 10, length: int = 100, percent: int = 0, seed: int = 1) -> Live:
     """Sliders for the generation, the length of its text and the real data in it, over a table that reads itself.
 
     Each generation counts the words of the text before and draws its own text from the shares [shumailov2024ai]. The
