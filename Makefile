@@ -12,7 +12,7 @@ PORT ?= 8000
 TORCH ?= 2.13.0
 NBVAL := HF_HUB_OFFLINE=1 LABUTILS_PROFILE=cpu $(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book serve test labs lint types check unit nbval colab constraints clean
+.PHONY: help book serve test labs lint types check unit nbval colab colab-full colab-drift release versions constraints clean
 
 help:
 	@echo "make book    build the site into $(SITE)"
@@ -78,6 +78,22 @@ nbval: .venv/.dev
 colab: .venv/.dev
 	@echo "==> labs on an emulated Colab"
 	@$(BIN)/python tools/colab.py
+
+# On Colab's Python alone: all versions are Colab's.
+colab-full: .venv/.dev
+	@$(BIN)/python tools/colab.py --full
+
+# Opens an issue when Colab has moved away from tests/colab/pip-freeze.txt.
+colab-drift: .venv/.book
+	@$(BIN)/python tools/colab_drift.py --issue
+
+# Site, wheel and notebooks as they are published.
+release: .venv/.dev
+	@$(BIN)/python tools/release.py
+
+# A set of tests on the oldest and on the newest versions that pyproject.toml admits; downloads a torch for each.
+versions: .venv/.dev
+	@$(BIN)/python tools/versions.py
 
 # Resolves the newest versions that pyproject.toml admits, in a new environment, and writes them down.
 constraints:

@@ -78,14 +78,22 @@ def colab_pins(freeze: str) -> dict[str, str]:
 
 
 def colab_python(freeze: str) -> str:
-    """Colab's Python, such as 3.13, which its list tells in the names of compiled wheels."""
-    (found,) = set(re.findall(r"-cp3(\d+)-cp3\d+-", freeze))
-    return f"3.{found}"
+    """Colab's Python, such as 3.13, which its list tells in the names of compiled wheels; "unknown" if it does not."""
+    found = set(re.findall(r"-cp3(\d+)-cp3\d+-", freeze))
+    return f"3.{found.pop()}" if len(found) == 1 else "unknown"
 
 
 def read_freeze() -> str:
     """Colab's list as this project has it: the one file that pins and constraints of the emulation come from."""
     return (COLAB / "pip-freeze.txt").read_text(encoding="utf-8")
+
+
+def packages_used() -> set[str]:
+    """The packages that labutils and the labs ask for, and those that make a notebook run, by normalized name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    requirements = project["dependencies"] + project["optional-dependencies"]["labs"]
+    asked = (normalized(re.split(r"[<>=!~ ]", requirement)[0]) for requirement in requirements)
+    return {"pip", "ipykernel", "ipython", *asked}
 
 
 def colab_machine(*, full: bool = False) -> Machine:
@@ -102,12 +110,7 @@ def colab_machine(*, full: bool = False) -> Machine:
     if not full:
         pins = {name: version for name, version in pins.items() if name != "setuptools"}
         pins["torch"] = course.pins["torch"]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    requirements = project["dependencies"] + project["optional-dependencies"]["labs"]
-    needed = {normalized(re.split(r"[<>=!~ ]", requirement)[0]) for requirement in requirements}
-    # What labutils and the labs need and Colab has, and what makes a notebook run. What Colab lacks, the setup cell
-    # brings.
-    wanted = ["pip", "ipykernel", "ipython", *sorted(needed & pins.keys())]
+    wanted = sorted(packages_used() & pins.keys())  # what Colab lacks, the setup cell brings
     constraints = [f"{package}=={version}" for package, version in pins.items()]
     labs = (nbformat.read(path, as_version=4) for path in (ROOT / "labs").glob("*.ipynb"))
     helpers = sorted({requirement for lab in labs for requirement in _helpers(lab)})
