@@ -191,14 +191,14 @@ function stepsView({ model, vocab, add, luck }) {
   const stages = make("ol", { class: "gam-stages" }, ...STAGES.map((name, i) => make("li", {}, `${i + 1} ${name}`)));
   const [boxes, drawBoxes] = tokenBoxes();
   const story = make("p", { class: "gam-note gam-story" });
-  const [table, drawRows] = wordTable(vocab, add, [["logit", 3.6], ["probability", 5], ["stretch", 7.4]], ["probability"]);
+  const [table, drawRows] = wordTable(vocab, add, [["logit", 3.6], ["probability", 5], ["up to", 3.6]], ["probability"]);
   return { parts: [stages, boxes, story, table], draw({ tokens, logits }) {
     const stage = model.get("stage");
     const from = (least, text) => (stage >= least ? text : "");
     const p = softmax(logits);
     const nothing = p.map(() => 0);
     const order = ranking(p);
-    const begin = (token) => sum(order.slice(0, order.indexOf(token)).map((i) => p[i]));
+    const until = (token) => sum(order.slice(0, order.indexOf(token) + 1).map((i) => p[i]));
     const { token: chosen, start, end } = drawToken(p, luck());
     [...stages.children].forEach((node, i) => node.toggleAttribute("aria-current", i + 1 === stage));
     stages.children[stage - 1].setAttribute("aria-current", "step");
@@ -215,7 +215,7 @@ function stepsView({ model, vocab, add, luck }) {
       texts: (of, token) => [
         from(3, token === undefined ? "" : of(logits).toFixed(2)),
         from(4, three(of(p))),
-        from(5, token === undefined ? "" : `${three(begin(token))} – ${three(begin(token) + p[token])}`),
+        from(5, token === undefined ? three(1) : three(until(token))),
       ] });
     table.classList.toggle("gam-unseen", stage < 3);
   } };
