@@ -1,13 +1,18 @@
 """What an instructor is shown of a score: the hidden tests as they were drawn, and as they came out."""
 
+import csv
+import json
 import math
+import os
+from pathlib import Path
 
 import pytest
 import torch
-from submissions import COUNT, FOLLOW, SETUP, SOFTEN, as_bytes, lab99, notebook
+from submissions import COUNT, FOLLOW, RIGHT, SETUP, SOFTEN, as_bytes, lab99, notebook
 
 import labutils.grading.explain as module
 from labutils.exercises import Exercise
+from labutils.grading import __main__ as cli
 from labutils.grading.explain import difference, explain, show
 from labutils.grading.sandbox import Sandbox, Session
 from labutils.grading.score import Draw
@@ -112,3 +117,64 @@ def test_tensors_of_another_shape_are_shown_whole():
 def test_what_is_long_is_cut_off():
     assert len(show(torch.zeros(100_000))) <= module.WIDTH
     assert len(show("x" * 100_000)) <= module.WIDTH
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_of_two(tmp_path: Path, monkeypatch, capsys) -> Path:
+    """A folder in which ada's and bob's notebooks have been graded with the seed s."""
+    monkeypatch.setattr(cli, "exercises_of", lambda lab: {"99": lab99.EXERCISES}[lab])
+    monkeypatch.setattr(cli.batch, "exercises_of", lambda lab: {"99": lab99.EXERCISES}[lab])
+    monkeypatch.setattr(cli, "find", lambda name: {one.name: one for one in lab99.EXERCISES}[name])
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for name, cells in {"ada": [SETUP, SOFTEN.replace("/ temp", "* temp")], "bob": RIGHT}.items():
+        Path("in", f"{name}.ipynb").write_bytes(as_bytes(notebook(cells)))
+        os.utime(Path("in", f"{name}.ipynb"), (0, 1_790_892_000))  # 2026-10-01T22:00:00Z
+    assert cli.main(["grade", "in", "--out", "out", "--seed", "s", "--lab", "99"]) == 0
+    capsys.readouterr()
+    return tmp_path
+
+
+def test_the_commands_explain_and_export(run_of_two, capsys, monkeypatch):
+    monkeypatch.delenv(cli.SEED_VARIABLE, raising=False)
+
+    def run(*arguments: str) -> tuple[str, str]:
+        code = cli.main(list(arguments))
+        said = capsys.readouterr()
+        assert code == (2 if said.err else 0)
+        return said.out, said.err
+
+    out, _ = run("explain", "ada", "soften", "in", "--seed", "s", "--out", "out")
+    assert out.startswith("ada, soften: 1 of 4 points\nThe recorded result is the same.\n")
+    result = json.loads(Path("out/results/ada.json").read_text())
+    for part in (result, result["exercises"][0], result["exercises"][0]["groups"][0]):
+        part["score"] += 1
+    result["exercises"][0]["passed"] += 1
+    result["exercises"][0]["groups"][0]["passed"] += 1
+    Path("out/results/ada.json").write_text(json.dumps(result))
+    out, _ = run("explain", "ada", "soften", "in", "--seed", "s", "--out", "out")
+    assert "The recorded result is another: of the groups below, 2 and 0 tests passed." in out
+    Path("in/ada.ipynb").write_bytes(b"")
+    out, _ = run("explain", "ada", "soften", "in", "--seed", "s")
+    assert "0 points, because the file could not be read. The file is empty." in out
+    assert "drawn with another seed" in run("explain", "ada", "soften", "in", "--seed", "t", "--out", "out")[1]
+    assert "None of these files is bop's. Is it bob?" in run("explain", "bop", "soften", "in", "--seed", "s")[1]
+    assert "Give the --seed" in run("explain", "ada", "soften", "in")[1]
+
+    run("export", "out", "--due", "2026-10-01T23:59+02:00", "--late-penalty", "10", "--assignment", "Week 3")
+    rows = list(csv.DictReader(Path("out/grades.csv").read_text().splitlines()))
+    assert [(row["assignment"], row["student_id"], row["late_submission_penalty"]) for row in rows] == [
+        ("Week 3", "ada", "0.7"), ("Week 3", "bob", "0.7"),
+    ]  # fmt: skip
+    assert "is a percentage" in run("export", "out", "--late-penalty", "-1")[1]
+    assert "is no time" in run("export", "out", "--due", "soon")[1]
+    assert "wants one result, and out has 2" in run("export", "out", "--classroom50", "result.json")[1]
+    Path("out/results/ada.json").unlink()
+    assert "Classroom 50 sets CLASSROOM" in run("export", "out", "--classroom50", "result.json")[1]
+    for name in ("CLASSROOM", "ASSIGNMENT", "SUBMISSION_TAG", "COMMIT_URL", "RELEASE_URL"):
+        monkeypatch.setenv(name, "submit/x")
+    run("export", "out", "--classroom50", "result.json")
+    assert json.loads(Path("result.json").read_text())["score"] == 700

@@ -5,15 +5,18 @@ import os
 import re
 import secrets
 import sys
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from labutils.exercises import exercises_of
+from labutils.exercises import exercises_of, find
 from labutils.grading import batch, engines, formats, report
-from labutils.grading.sandbox import SandboxError
+from labutils.grading.explain import explain
+from labutils.grading.extract import Unreadable
+from labutils.grading.sandbox import Sandbox, SandboxError
 
 SEED_VARIABLE = "LABUTILS_GRADING_SEED"
 
@@ -91,6 +94,29 @@ def _add_merge(commands) -> None:
     formats.add_options(command)
 
 
+def _add_export(commands) -> None:
+    command = commands.add_parser("export", help="write the gradebooks of a run again, with another roster or deadline")
+    command.set_defaults(run=_export)
+    command.add_argument("out", type=Path, metavar="DIR", help="what `grade` was given as --out")
+    command.add_argument(
+        "--classroom50",
+        type=Path,
+        metavar="FILE",
+        help="write Classroom 50's result.json of the one result, and nothing else",
+    )
+    formats.add_options(command)
+
+
+def _add_explain(commands) -> None:
+    command = commands.add_parser("explain", help="show an instructor all about one exercise of one student")
+    command.set_defaults(run=_explain)
+    command.add_argument("student", help="the name in the gradebook")
+    command.add_argument("exercise", help="the name of the function")
+    command.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK", help="the same as for `grade`")
+    command.add_argument("--seed", help=f"the secret that the score was drawn with (default: ${SEED_VARIABLE})")
+    command.add_argument("--out", type=Path, metavar="DIR", help="compare with the result in this folder")
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +160,40 @@ def _merge(options: argparse.Namespace) -> None:
     _end(batch.merge(options.shards, options.out, write=write), options.out)
 
 
+def _export(options: argparse.Namespace) -> None:
+    results = report.read_all(options.out)
+    if options.classroom50 is None:
+        formats.write_all(results, options.out, **formats.from_options(options))
+        print(f"The gradebooks in {options.out} are written again.")
+    elif len(results) == 1:
+        report.write_text(options.classroom50, formats.classroom50(results[0], os.environ))
+    else:
+        raise ValueError(f"Classroom 50 wants one result, and {options.out} has {len(results)}.")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    seed = options.seed or os.environ.get(SEED_VARIABLE)
+    if not seed:
+        raise ValueError(f"Give the --seed that the score was drawn with, or set {SEED_VARIABLE}.")
+    record = batch.Record.read(options.out) if options.out else None
+    if record and record.seed != batch.Settings(secret=seed).seed:
+        raise ValueError(f"The scores in {options.out} were drawn with another seed.")
+    exercise = find(options.exercise)
+    named = {paper.student: paper.path for paper in batch.papers(options.notebooks)}
+    if options.student not in named:
+        nearest = " or ".join(get_close_matches(options.student, named, n=2))
+        raise ValueError(f"None of these files is {options.student}'s." + (f" Is it {nearest}?" if nearest else ""))
+    with Sandbox() as sandbox:
+        try:
+            submission = sandbox.read(named[options.student])
+        except Unreadable as error:
+            print(f"{options.student}, {exercise.name}: 0 points, because the file could not be read. {error}")
+            return
+        recorded = report.read(options.out / report.FOLDER / f"{options.student}.json") if options.out else None
+        text = explain(submission, exercise, sandbox, student=options.student, secret=seed, recorded=recorded)
+        print(text, end="")
+
+
 def _end(results: list[dict], out: Path) -> None:
     sentences = sorted({result["isolation"]["sentence"] for result in results})
     print(" ".join([f"Results are in {out}.", *sentences]))
@@ -145,6 +205,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     _add_grade(commands)
     _add_merge(commands)
+    _add_export(commands)
+    _add_explain(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)

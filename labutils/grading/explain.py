@@ -19,16 +19,27 @@ from labutils.grading.score import Draw, ExerciseScore, Trial, grade, groups, mi
 WIDTH = 1000  # characters of a value that are shown
 
 
-def explain(submission: Submission, exercise: Exercise, sandbox: Sandbox, *, student: str, secret: str) -> str:
+def explain(
+    submission: Submission,
+    exercise: Exercise,
+    sandbox: Sandbox,
+    *,
+    student: str,
+    secret: str,
+    recorded: dict | None = None,
+) -> str:
     """Grade the lab again and show each hidden test of one exercise: inputs, what was expected, what came.
 
-    With the seed and the name that the score was given with, these are the tests that gave it. Raises SandboxError.
+    With the seed and the name that the score was given with, these are the tests that gave it. If they do not agree
+    with the result that was `recorded`, that is said. Raises SandboxError.
     """
     exercises = exercises_of(exercise.lab)
     graded = grade(submission, exercises, sandbox, student=student, file="", secret=secret)
     score = next(score for score in graded.exercises if score.name == exercise.name)
     statements = submission.needed_by(exercise.name, {one.name for one in exercises})
     parts = [*_head(score, student, graded.isolation.sentence), *_source(submission, statements)]
+    if recorded:
+        parts.insert(1, _comparison(score, recorded))
     definitions = submission.bindings(exercise.name)
     if definitions and not definitions[-1].is_stub:
         with Session(sandbox) as session:
@@ -50,6 +61,18 @@ def _head(score: ExerciseScore, student: str, isolation: str) -> Iterator[str]:
     yield "\nWhat the student is told:"
     for finding in score.findings or (Finding("nothing"),):
         yield f"  - {plain(finding.sentence, 1000)} {plain(finding.code)}".rstrip()
+
+
+def _comparison(score: ExerciseScore, recorded: dict) -> str:
+    now = [group.passed for group in score.groups]
+    groups = [one["groups"] for one in recorded["exercises"] if one["name"] == score.name]
+    then = [group["passed"] for group in groups[0]] if groups else []
+    if now == then:
+        return "The recorded result is the same."
+    return (
+        f"The recorded result is another: of the groups below, {' and '.join(map(str, then)) or 'no'} tests passed. "
+        "Is it of another seed, another file or another version of the course?"
+    )
 
 
 def _source(submission: Submission, statements: list[Statement]) -> Iterator[str]:
