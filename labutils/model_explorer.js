@@ -44,7 +44,7 @@ export function read(opened, tokens) {
     tokens,
     logits,
     law: nextWordLaw(law, tokens, logits.length),
-    attention: cache.map((layer) => layer.map(({ weights }) => weights)),
+    attention: cache.map((layer) => layer.map(({ weights }) => weights.slice())),
   };
 }
 

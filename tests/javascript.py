@@ -10,11 +10,13 @@ from labutils import widgets
 FOLDER = Path(widgets.__file__).parent
 
 
-def run(module: str, function: str, cases: list) -> list:
-    """What a function, written as JavaScript in which `module` is that module of labutils, gives for each case."""
+def run(modules: str, function: str, cases: list) -> list:
+    """What a function gives for each case; in its JavaScript `module` is what these modules of labutils export."""
+    addresses = [(FOLDER / module).as_uri() for module in modules.split()]
     code = f"""
-        import * as module from {json.dumps((FOLDER / module).as_uri())};
         import fs from "node:fs";
+        const exported = await Promise.all({json.dumps(addresses)}.map((address) => import(address)));
+        const module = Object.assign({{}}, ...exported);
         const cases = JSON.parse(fs.readFileSync(0, "utf8"));
         console.log(JSON.stringify(cases.map({function})));
     """
