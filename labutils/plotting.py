@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 INK = "#808080"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -62,6 +63,11 @@ def curves(
         ax.plot(x, y, color=COLOURS[i], marker=MARKERS[i], markevery=every, markersize=5, label=name)
     if log_x:
         ax.set_xscale("log")
+        # On fewer than two decades, labels at the powers of ten alone would be one or two.
+        steps = (1.0, 2.0, 5.0) if max(x) < 100 * min(x) else (1.0,)
+        ax.xaxis.set_major_locator(LogLocator(subs=steps))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     if len(values) > 1:

@@ -108,3 +108,14 @@ def test_drawing_leaves_the_settings_of_the_session_alone():
 @pytest.mark.parametrize("background", ["#ffffff", "#121212"])
 def test_ink_can_be_read_on_light_and_dark_pages(background):
     assert contrast(plotting.INK, background) > 3.9
+
+
+@pytest.mark.parametrize("x", [[30.0, 100.0, 300.0, 900.0], [0.1, 0.5, 1.0, 3.0], [1e3, 1e4, 1e5, 7e5], [4.0, 8.0]])
+def test_labels_of_a_logarithmic_axis_stand_apart(x: list[float]):
+    ax = plotting.curves(x, {"a": x}, xlabel="pairs", ylabel="share", log_x=True)
+    ax.figure.canvas.draw()
+    left, right = ax.get_xlim()
+    labels = [label for label in ax.get_xticklabels(which="both") if label.get_text()]
+    boxes = [label.get_window_extent() for label in labels if left <= label.get_position()[0] <= right]
+    assert len(boxes) >= 2
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(sorted(boxes, key=lambda box: box.x0)))
