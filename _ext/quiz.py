@@ -2,10 +2,14 @@
 
 The file, relative to the page, is a list of {question, choices: [{text, right: true or false, why}]}; the texts are
 MyST on one line, so formulas, code and roles work in them. The result is plain radio buttons; the style sheet shows the
-explanation of the choice that is checked, so no script runs.
+explanation of the choice that is checked, so a quiz works without a script. Where scripts run, quiz.js remembers the
+answers in the reader's browser and counts them.
+
+What it remembers is filed under an id made from the words of the question, and of the choice. So an answer keeps its
+place when questions are added, dropped or put in another order, and is forgotten when the words change.
 """
 
-import html
+import hashlib
 from pathlib import Path
 
 import yaml
@@ -16,6 +20,26 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 log = logging.getLogger(__name__)
+
+SCRIPTS = ("progress/store.js", "progress/quiz.js")  # in _public/_static
+
+# Shown by the script, because without it there is nothing to count.
+HEAD = """
+<div class="quiz-bar" hidden>
+<p class="quiz-score" role="status"></p>
+<p class="is-kept">Your answers stay in this browser and nowhere else; see
+<a href="progress.html">your progress</a>.</p>
+<p class="is-not-kept">This browser keeps nothing for this page, so your answers last until you leave it.</p>
+<p><button type="button" class="quiz-explain" aria-pressed="false">Show every explanation</button>
+<button type="button" class="quiz-clear">Clear these answers</button></p>
+</div>
+"""
+FOOT = '<p class="quiz-score" hidden></p>'
+
+
+def identity(text: str) -> str:
+    """Twelve hexadecimal digits that depend on the words of a text, not on where its lines break."""
+    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:12]
 
 
 def read_quiz(path: Path) -> list[dict]:
@@ -31,6 +55,10 @@ def read_quiz(path: Path) -> list[dict]:
     for number, item in enumerate(quiz, start=1):
         if problem := _problem(item):
             raise ValueError(f"{path.name}, question {number}: {problem}")
+    names = [identity(item["question"]) for item in quiz]
+    for number, name in enumerate(names, start=1):
+        if (first := names.index(name) + 1) != number:
+            raise ValueError(f"{path.name}, question {number}: it asks the same as question {first}.")
     return quiz
 
 
@@ -48,6 +76,8 @@ def _problem(item: object) -> str | None:
             return f"`text` and `why` of choice {place} must be words; quote them if they look like a number."
     if not any(choice["right"] for choice in item["choices"]):
         return "no choice is right."
+    if len({identity(choice["text"]) for choice in item["choices"]}) < len(item["choices"]):
+        return "two choices have the same text."
     return None
 
 
@@ -65,22 +95,29 @@ class QuizDirective(SphinxDirective):
         except ValueError as error:
             log.warning("%s", error, location=self.get_location(), type="quiz")
             return []
+        page = Path(self.env.docname).name
         form = nodes.container(classes=["quiz"])
+        form += raw(f'<div data-quiz="{page}">{HEAD}')
         for number, item in enumerate(quiz, start=1):
             form += self._question(number, item)
+        form += raw(f"{FOOT}</div>")
         return [form]
 
     def _question(self, number: int, item: dict) -> list[Node]:
-        prefix = html.escape(f"quiz-{self.env.new_serialno('quiz')}")
-        parts = [raw(f'<fieldset class="quiz-question"><legend><span class="quiz-number">{number}.</span> ')]
-        parts += [*self._inline(item["question"]), raw("</legend>")]
+        name = identity(item["question"])
+        parts: list[Node] = [raw(f'<fieldset class="quiz-question" data-question="{name}"><legend>')]
+        parts += [
+            raw(f'<span class="quiz-number">{number}.</span> '),
+            *self._inline(item["question"]),
+            raw("</legend>"),
+        ]
         for place, choice in enumerate(item["choices"], start=1):
             verdict, word = ("right", "Right.") if choice["right"] else ("wrong", "Not so.")
-            field = f"{prefix}-{place}"
+            group, field, value = f"quiz-{name}", f"quiz-{name}-{place}", identity(choice["text"])
             parts += [
                 raw(
-                    f'<div class="quiz-choice"><input type="radio" name="{prefix}" id="{field}" autocomplete="off">'
-                    f'<label for="{field}">'
+                    f'<div class="quiz-choice"><input type="radio" name="{group}" id="{field}" value="{value}" '
+                    f'autocomplete="off"><label for="{field}">'
                 ),
                 *self._inline(choice["text"]),
                 raw(f'</label><div class="quiz-why quiz-{verdict}" role="status"><p><strong>{word}</strong> '),
@@ -98,6 +135,14 @@ def raw(text: str) -> nodes.raw:
     return nodes.raw("", text, format="html")
 
 
+def add_scripts(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Only a page with a quiz loads the scripts."""
+    if doctree is not None and any("quiz" in node["classes"] for node in doctree.findall(nodes.container)):
+        for script in SCRIPTS:
+            app.add_js_file(script, loading_method="defer")
+
+
 def setup(app: Sphinx) -> dict:
     app.add_directive("quiz", QuizDirective)
+    app.connect("html-page-context", add_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
