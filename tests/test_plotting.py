@@ -110,7 +110,7 @@ def test_ink_can_be_read_on_light_and_dark_pages(background):
     assert contrast(plotting.INK, background) > 3.9
 
 
-@pytest.mark.parametrize("x", [[30.0, 100.0, 300.0, 900.0], [0.1, 0.5, 1.0, 3.0], [1e3, 1e4, 1e5, 7e5], [4.0, 8.0]])
+@pytest.mark.parametrize("x", [[30.0, 100.0, 300.0, 700.0], [0.1, 0.5, 1.0, 3.0], [1e3, 1e4, 1e5, 7e5], [4.0, 8.0]])
 def test_labels_of_a_logarithmic_axis_stand_apart(x: list[float]):
     ax = plotting.curves(x, {"a": x}, xlabel="pairs", ylabel="share", log_x=True)
     ax.figure.canvas.draw()
