@@ -116,7 +116,7 @@ def test_site_wheel_and_notebooks_lie_side_by_side(released):
     published = {str(path.relative_to(released.published)) for path in released.published.rglob("*") if path.is_file()}
     labs = {f"labs/{path.name}" for path in (ROOT / "labs").glob("*.ipynb")}
     wheel = f"labutils-{read_course().version}-py3-none-any.whl"
-    assert {"index.html", "chapters/index.html", ".nojekyll", wheel, *labs} <= published
+    assert {"index.html", "chapters/index.html", wheel, *labs} <= published
     assert not any("solutions" in name for name in published)
 
 

@@ -46,7 +46,6 @@ def build(out: Path) -> None:
     (out / "labs").mkdir(exist_ok=True)
     for notebook in sorted((ROOT / "labs").glob("*.ipynb")):
         shutil.copy(notebook, out / "labs")
-    (out / ".nojekyll").touch()  # GitHub Pages would otherwise leave out the folders that begin with an underscore
     if named := placeholders(out):
         raise Unready(f"The placeholder is still in {', '.join(str(path.relative_to(out)) for path in named)}.")
     print(f"What is to be published at {course.site} is in {os.path.relpath(out)}.")
