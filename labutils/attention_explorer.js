@@ -2,7 +2,7 @@ import { softmax, entropy, uniform, STYLE, make, indexed, change, slider, preset
 
 // The attention explorer: one query, eight keys, and what dividing by the root of d_k does to the softmax.
 //
-// The first part is arithmetic without a page; tests/test_widgets.py runs it under Node against torch.
+// The first part is arithmetic without a page; tests/test_widgets_attention.py runs it under Node against torch.
 
 // ---------------------------------------------------------------------------------------------------- arithmetic
 

@@ -61,7 +61,7 @@ const COLUMNS = [0, 4, 27, 50, 73, 96]; // where the words of each step stand, i
 const REACH = 17; // how far a word and the line behind it go
 
 const LOOK = `
-.gam-live.gam-beam { --gam-name: 8.2em; --gam-value: 3.4em; }
+.gam-live.gam-live.gam-beam { --gam-name: 8.2em; --gam-value: 3.4em; }
 .gam-live.gam-live .gam-steps { display: flex; gap: .4rem; margin: .3rem 0 .2rem; }
 .gam-live.gam-live .gam-note { margin: .5rem 0; min-height: 4.2em; }
 .gam-live .gam-tree { position: relative; margin: .6rem 0 .2rem; font-size: .88em; font-variant-numeric: tabular-nums; }

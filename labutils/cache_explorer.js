@@ -34,10 +34,10 @@ export function bytes(n) {
 // ------------------------------------------------------------------------------------------------------- drawing
 
 const LOOK = `
-.gam-live.gam-cache { --gam-name: 8.2em; --gam-value: 4.8em; }
+.gam-live.gam-live.gam-cache { --gam-name: 8.2em; --gam-value: 4.8em; }
 .gam-live.gam-live .gam-shape { margin: .2rem 0; }
 .gam-live .gam-bar.gam-of-cache { background: repeating-linear-gradient(45deg, var(--gam-second) 0 4px, color-mix(in srgb, var(--gam-second) 55%, transparent) 4px 7px); }
-@media (max-width: 30rem) { .gam-live.gam-cache { --gam-name: 8.3em; --gam-value: 4.4em; } }
+@media (max-width: 30rem) { .gam-live.gam-live.gam-cache { --gam-name: 8.3em; --gam-value: 4.4em; } }
 `;
 
 const SHAPE = ["layers", "heads", "width", "billions"];

@@ -59,16 +59,16 @@ export function run({ law, length, real, generations, seed }) {
 // ------------------------------------------------------------------------------------------------------- drawing
 
 const LOOK = `
-.gam-live.gam-collapse { --gam-name: 8.6em; --gam-value: 3.2em; }
-.gam-live.gam-collapse .gam-columns { display: flex; align-items: flex-end; gap: 1px; height: 6.5rem; margin: .4rem 0 .2rem; border-bottom: 1px solid; }
-.gam-live.gam-collapse .gam-columns div { position: relative; flex: 1; height: 100%; }
-.gam-live.gam-collapse .gam-columns span { position: absolute; bottom: 0; }
-.gam-live.gam-collapse .gam-columns .gam-ghost { left: 0; right: 0; border-bottom: 0; }
-.gam-live.gam-collapse .gam-columns .gam-bar { left: 20%; right: 20%; }
-.gam-live.gam-collapse .gam-columns div[data-gone="true"] .gam-ghost { background: repeating-linear-gradient(45deg, var(--gam-second) 0 2px, transparent 2px 4px); border-color: var(--gam-second); }
-.gam-live.gam-collapse .gam-gone { background: repeating-linear-gradient(45deg, var(--gam-second) 0 2px, transparent 2px 4px); border: 1px solid var(--gam-second); }
-.gam-live.gam-collapse .gam-legend + .gam-chart { margin-top: .8rem; }
-.gam-live.gam-collapse .gam-legend { margin-top: .6rem; }
+.gam-live.gam-live.gam-collapse { --gam-name: 8.6em; --gam-value: 3.2em; }
+.gam-live.gam-live.gam-collapse .gam-columns { display: flex; align-items: flex-end; gap: 1px; height: 6.5rem; margin: .4rem 0 .2rem; border-bottom: 1px solid; }
+.gam-live.gam-live.gam-collapse .gam-columns div { position: relative; flex: 1; height: 100%; }
+.gam-live.gam-live.gam-collapse .gam-columns span { position: absolute; bottom: 0; }
+.gam-live.gam-live.gam-collapse .gam-columns .gam-ghost { left: 0; right: 0; border-bottom: 0; }
+.gam-live.gam-live.gam-collapse .gam-columns .gam-bar { left: 20%; right: 20%; }
+.gam-live.gam-live.gam-collapse .gam-columns div[data-gone="true"] .gam-ghost { background: repeating-linear-gradient(45deg, var(--gam-second) 0 2px, transparent 2px 4px); border-color: var(--gam-second); }
+.gam-live.gam-live.gam-collapse .gam-gone { background: repeating-linear-gradient(45deg, var(--gam-second) 0 2px, transparent 2px 4px); border: 1px solid var(--gam-second); }
+.gam-live.gam-live.gam-collapse .gam-legend + .gam-chart { margin-top: .8rem; }
+.gam-live.gam-live.gam-collapse .gam-legend { margin-top: .6rem; }
 `;
 
 function render({ model, el }) {

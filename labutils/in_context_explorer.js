@@ -3,7 +3,7 @@ import { STYLE, make, slider, choice, chart, stroke, numberTable, fact, announce
 // The in-context explorer: right answers against the number of examples, for a model, a group of instructions and the
 // kind of labels that the examples have. All shares were counted by tools/train_in_context.py.
 //
-// The first part is arithmetic without a page; tests/test_widgets.py runs it under Node.
+// The first part is arithmetic without a page; tests/test_widgets_prompting.py runs it under Node.
 
 // ---------------------------------------------------------------------------------------------------- arithmetic
 

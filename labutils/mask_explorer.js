@@ -2,7 +2,7 @@ import { STYLE, make, slider, presets, fact, announcer } from "./live_parts.js";
 
 // The mask explorer: one sentence as four families of models are trained on it, and what each position can see.
 //
-// The first part is arithmetic without a page; tests/test_widgets.py runs it under Node against labutils.models.
+// The first part is arithmetic without a page; tests/test_widgets_objectives.py runs it under Node against labutils.models.
 
 // ---------------------------------------------------------------------------------------------------- arithmetic
 

@@ -45,16 +45,16 @@ export function prefer({ answers, log_junk, log_beta }) {
 // ------------------------------------------------------------------------------------------------------- drawing
 
 const LOOK = `
-.gam-live.gam-preferences { --gam-name: 9.2em; --gam-value: 3.6em; }
-.gam-live.gam-preferences tr[data-possible="false"] th { color: inherit; font-style: italic; }
-.gam-live.gam-preferences tr[data-possible="false"] .gam-bar { background: repeating-linear-gradient(45deg, var(--gam-second) 0 4px, color-mix(in srgb, var(--gam-second) 55%, transparent) 4px 7px); }
-.gam-live.gam-preferences .gam-legend { margin-top: .8rem; }
-.gam-live.gam-preferences .gam-chart path.gam-dashed { stroke: var(--gam-second); }
-.gam-live.gam-preferences .gam-stroke.gam-dashed { border-top-color: var(--gam-second); }
+.gam-live.gam-live.gam-preferences { --gam-name: 9.2em; --gam-value: 3.6em; }
+.gam-live.gam-live.gam-preferences tr[data-possible="false"] th { color: inherit; font-style: italic; }
+.gam-live.gam-live.gam-preferences tr[data-possible="false"] .gam-bar { background: repeating-linear-gradient(45deg, var(--gam-second) 0 4px, color-mix(in srgb, var(--gam-second) 55%, transparent) 4px 7px); }
+.gam-live.gam-live.gam-preferences .gam-legend { margin-top: .8rem; }
+.gam-live.gam-live.gam-preferences .gam-chart path.gam-dashed { stroke: var(--gam-second); }
+.gam-live.gam-live.gam-preferences .gam-stroke.gam-dashed { border-top-color: var(--gam-second); }
 @media (max-width: 30rem) {
-  .gam-live.gam-preferences { --gam-name: 9em; --gam-value: 3.2em; }
-  .gam-live.gam-preferences th[scope="row"] { white-space: normal; line-height: 1.2; }
-  .gam-live.gam-preferences .gam-answers :is(col, th, td):nth-child(4) { display: none; }
+  .gam-live.gam-live.gam-preferences { --gam-name: 9.6em; --gam-value: 3.2em; }
+  .gam-live.gam-live.gam-preferences th[scope="row"] { white-space: normal; line-height: 1.2; }
+  .gam-live.gam-live.gam-preferences .gam-answers :is(col, th, td):nth-child(4) { display: none; }
 }
 `;
 

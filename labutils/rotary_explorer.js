@@ -2,7 +2,7 @@ import { STYLE, make, draw, slider, presets, chart, stroke, numberTable, fact, a
 
 // The rotary explorer: a query and a key, pair by pair of axes, turned by their positions.
 //
-// The first part is arithmetic without a page; tests/test_widgets.py runs it under Node against labutils.positions.
+// The first part is arithmetic without a page; tests/test_widgets_attention.py runs it under Node against labutils.positions.
 
 // ---------------------------------------------------------------------------------------------------- arithmetic
 

@@ -1,6 +1,6 @@
 import { softmax, entropy } from "./live_parts.js";
 
-// From logits to a token, in the words of labutils/sampling.py; tests/test_widgets.py runs it under Node against that
+// From logits to a token, in the words of labutils/sampling.py; tests/test_widgets_sampling.py runs it under Node against that
 // module.
 
 /** Divide the logits by the temperature (> 0). */

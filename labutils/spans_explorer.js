@@ -80,11 +80,11 @@ export function lengths({ words, dropped, chosen }) {
 // ------------------------------------------------------------------------------------------------------- drawing
 
 const LOOK = `
-.gam-live.gam-spans { --gam-name: 8em; }
+.gam-live.gam-live.gam-spans { --gam-name: 8em; }
 .gam-live.gam-live .gam-pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(18rem, 100%), 1fr)); gap: .2rem 1.6rem; }
 .gam-live.gam-live .gam-pair section > p { margin: .5rem 0 .2rem; }
 .gam-live.gam-live .gam-pair section > p:first-child { font-weight: 700; }
-.gam-live.gam-spans .gam-legend { margin: .9rem 0 .7rem; }
+.gam-live.gam-live.gam-spans .gam-legend { margin: .9rem 0 .7rem; }
 .gam-live.gam-live .gam-text { padding: .35rem .6rem; border-left: 3px solid color-mix(in srgb, currentColor 30%, transparent);
   font-size: .93em; line-height: 1.75; }
 .gam-live .gam-marked :is(b, i, u) { padding: .05rem .25rem; border-radius: .25rem; font-style: normal; font-weight: 600; text-decoration: none; }
@@ -145,7 +145,7 @@ function render({ model, el }) {
     const sentinel = (text) => (sentinels.includes(text) ? make("b", {}, text) : text);
     showT5(["The encoder reads", source.map(sentinel)], ["The decoder writes", target.map(sentinel)]);
     showBert(["The encoder reads", inputs.map(({ shown, fate }) => marked[fate](shown))],
-      ["It is asked for, at the marked places", [answers.length ? answers.join(", ") : "nothing, this time"]]);
+      ["It is asked for, at the marked places", [answers.length ? answers.join(" · ") : "nothing, this time"]]);
     const times = (n, thing) => `${n} ${thing}${n === 1 ? "" : "s"}`;
     hiddenFact.textContent = `${times(counted.nDropped, "word")} in ${times(counted.nSpans, "span")}`;
     chosenFact.textContent = times(answers.length, "word");

@@ -397,8 +397,8 @@ def rotary_explorer(
     )
 
 
-# One sentence, and what is done to it before a model is trained on it. tests/test_widgets.py makes the same with
-# labutils.objectives.
+# One sentence, and what is done to it before a model is trained on it. tests/test_widgets_objectives.py makes
+# the same with labutils.objectives.
 _WORDS = ["the", "dogs", "near", "the", "old", "tree", "watch", "a", "cow", "."]
 _CORRUPTED = ["the", "[mask]", "near", "the", "old", "bell", "watch", "a", "cow", "."]
 _CHOSEN = [place in (1, 2, 5) for place in range(len(_WORDS))]
@@ -546,7 +546,7 @@ def in_context_explorer(*, size: str = "8", group: str = "rare", labels: str = "
 
 _DECODER = _HERE / "weights" / "world_decoder.safetensors"
 _WORLD_LAW = _HERE / "weights" / "world_law.safetensors"
-_VIEWS = {"next": 600, "steps": 700, "attention": 760, "sampling": 760}  # with their heights in pixels
+_VIEWS = {"next": 637, "steps": 731, "attention": 794, "sampling": 831}  # with their heights in pixels
 
 
 def world_model() -> str:
@@ -891,7 +891,7 @@ def cache_explorer(*, model: str = "Llama 2 70B", tokens: int = _TOKENS, texts: 
 _ANSWERS = [
     {"text": "the dogs sleep .", "share": 0.5, "points": 0, "possible": True},
     {"text": "the cows swim quickly .", "share": 0.3, "points": 1, "possible": True},
-    {"text": "the thief hides the dog .", "share": 0.2, "points": -2, "possible": True},
+    {"text": "the thief chases the dog .", "share": 0.2, "points": -2, "possible": True},
     {"text": "the dogs loudly quickly .", "share": 0.6, "points": 2, "possible": False},
     {"text": "the loudly quickly today .", "share": 0.3, "points": 3, "possible": False},
     {"text": "the today today today today .", "share": 0.1, "points": 4, "possible": False},
