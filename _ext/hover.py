@@ -33,7 +33,7 @@ def meanings(app: Sphinx) -> dict[str, str]:
             said[f"{GLOSSARY_PAGE}#{term['ids'][0]}"] = text
     if BIBLIOGRAPHY_PAGE in found:
         for entry in app.env.get_and_resolve_doctree(BIBLIOGRAPHY_PAGE, app.builder).findall(nodes.citation):
-            text = inside(app, nodes.container("", *entry.children[1:]))  # the first child is the label
+            text = inside(app, nodes.container("", *entry.deepcopy().children[1:]))  # the first child is the label
             said |= {f"{BIBLIOGRAPHY_PAGE}#{name}": f"<p>{text}</p>" for name in entry["ids"]}
     return said
 
@@ -77,7 +77,7 @@ def add_texts(app: Sphinx, page: str, template: str, context: dict, doctree: nod
     """Give the page what its links need, and the script that shows it."""
     if doctree is None:
         return
-    relative = {app.builder.get_relative_uri(page, home): home for home in SAID_ON}
+    relative = {app.builder.get_relative_uri(page, home): home for home in SAID_ON if home != page}
     texts, titled = {}, False
     for link in doctree.findall(nodes.reference):
         address, _, name = link.get("refuri", "").partition("#")
