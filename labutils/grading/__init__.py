@@ -6,7 +6,9 @@
 - `rings`: what that process gives up before the student's code starts (Linux)
 - `frames`: how the two ends write plain data to each other
 - `score`: draws the inputs, compares the outputs with the reference, finds the sentence that explains a failure
-- `report`: results as Markdown and JSON
+- `report`: the result of a file as plain data with a version, and its file
+- `formats`, `gradebook`: what others read, made from those files: feedback, test reports, CSV; what lateness costs
+- `explain`: all about one exercise of one student, for an instructor
 
 The reference, the expected values and the comparison never enter the student's process. Whatever that process says
 is taken as an answer to be compared, and never as a verdict or as text to be shown.
