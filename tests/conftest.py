@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, sync_playwright
-from served import Watch, serve
+from watched import Watch
 
 # A busy machine is no fault of the code. CI draws the same examples each time; at home every run tries new ones.
 settings.register_profile("course", deadline=None, derandomize="CI" in os.environ)
@@ -54,6 +54,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site_url(site: Path) -> Iterator[str]:
     """The address of the built site on a server of this machine."""
+    from served import serve
+
     with serve(site) as address:
         yield address
 
@@ -91,6 +93,24 @@ def page(browser: Browser, site_url: str, watch: Watch) -> Iterator[Page]:
     context.close()
     assert watch.elsewhere == [], "asked another host"
     assert watch.errors == [], "reported errors"
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder with a small random model and a tokenizer for each job of `labutils.hub`."""
+    import stand_ins
+
+    return stand_ins.write(tmp_path_factory.mktemp("stand_ins"))
+
+
+@pytest.fixture(scope="session")
+def stand_in_cache(stand_ins: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of the model hub that has the stand-ins, each at the revision that the course pins."""
+    from stand_ins import fill
+
+    cache = tmp_path_factory.mktemp("hub")
+    fill(cache, stand_ins)
+    return cache
 
 
 TOY = '''\

@@ -1,16 +1,13 @@
-"""The built site on a server of this machine, compressed as a public one would, and how a browser meets it."""
+"""The built site on a server of this machine, its text compressed as a public server would."""
 
 import functools
 import gzip
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-
-from playwright.sync_api import ConsoleMessage, Page, Route
 
 COMPRESSED = {".css", ".html", ".ipynb", ".js", ".json", ".svg", ".txt", ".xml"}
 
@@ -19,6 +16,7 @@ class Handler(SimpleHTTPRequestHandler):
     """Files of a folder; text is sent with gzip, and an unknown address gets the site's own page for that."""
 
     def send_head(self) -> io.BytesIO | None:
+        """Answer with the status and the headers; what is returned is the body."""
         path = Path(self.translate_path(self.path))
         path = path / "index.html" if path.is_dir() else path
         found = path.is_file()
@@ -34,7 +32,7 @@ class Handler(SimpleHTTPRequestHandler):
         self.end_headers()
         return io.BytesIO(body)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing: the tests' own output is enough."""
 
 
@@ -50,29 +48,3 @@ def serve(folder: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@dataclass
-class Watch:
-    """What went wrong on a page while a test used it. Another host is never reached."""
-
-    home: str
-    elsewhere: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def start(self, page: Page) -> None:
-        """Watch this page from now on."""
-        page.route("**/*", self._route)
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def _route(self, route: Route) -> None:
-        if route.request.url.startswith((self.home, "data:", "blob:", "about:")):
-            route.continue_()
-        else:
-            self.elsewhere.append(route.request.url)
-            route.abort("internetdisconnected")
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.errors.append(message.text)
