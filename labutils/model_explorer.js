@@ -144,7 +144,7 @@ function wordTable(vocab, add, columns, legend) {
   const key = (kind, text) => (text ? [make("span", { class: `gam-key ${kind}` }), `${text} `] : []);
   const table = make("table", {},
     make("caption", {}, ...key("gam-bar", legend[0]), ...key("gam-ghost", legend[1]), "(full width = 1). Press a word to append it."),
-    make("colgroup", {}, column("6.4em"), column("auto"), ...columns.map(([, width]) => column(`${width}em`))),
+    make("colgroup", {}, column("7.3em"), column("auto"), ...columns.map(([, width]) => column(`${width}em`))),
     make("thead", {}, make("tr", {}, make("th", { scope: "col", class: "gam-left" }, "next word"),
       make("td", { class: "gam-bar-cell", "aria-hidden": "true" }), ...columns.map(([name]) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, ...words.map(({ node }) => node), rest.node));
@@ -175,12 +175,12 @@ function wordTable(vocab, add, columns, legend) {
 
 /** The model's law of the next word beside the exact one. */
 function nextView({ vocab, add }) {
-  const [facts, drawFacts] = factLine(["Entropy of the model", "Entropy of the language", "Probability misplaced"]);
   const [table, drawRows] = wordTable(vocab, add, [["model", 4], ["exact law", 4]], ["the model", "the exact law of the language"]);
-  return { parts: [facts, table], draw({ logits, law }) {
+  const verdict = make("p", { class: "gam-note" });
+  return { parts: [table, verdict], draw({ logits, law }) {
     const p = softmax(logits);
-    drawFacts([`${three(entropy(p))} nats`, law ? `${three(entropy(law))} nats` : "–", law ? three(distance(p, law)) : "–"]);
-    drawRows({ logits, solid: p, pale: law ?? p, texts: (of) => [three(of(p)), law ? three(of(law)) : "–"] });
+    drawRows({ logits, solid: p, pale: law ?? p.map(() => 0), texts: (of) => [three(of(p)), law ? three(of(law)) : "–"] });
+    verdict.textContent = law ? `${(100 * distance(p, law)).toFixed(1)}% of the model's probability lies on other words than it should.` : "";
   } };
 }
 
@@ -191,7 +191,7 @@ function stepsView({ model, vocab, add, luck }) {
   const stages = make("ol", { class: "gam-stages" }, ...STAGES.map((name, i) => make("li", {}, `${i + 1} ${name}`)));
   const [boxes, drawBoxes] = tokenBoxes();
   const story = make("p", { class: "gam-note gam-story" });
-  const [table, drawRows] = wordTable(vocab, add, [["logit", 3.6], ["probability", 5], ["up to", 3.6]], ["probability"]);
+  const [table, drawRows] = wordTable(vocab, add, [["logit", 3.6], ["probability", 5], ["up to", 4]], ["probability"]);
   return { parts: [stages, boxes, story, table], draw({ tokens, logits }) {
     const stage = model.get("stage");
     const from = (least, text) => (stage >= least ? text : "");
