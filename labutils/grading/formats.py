@@ -140,7 +140,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def _sentences(findings: list[dict]) -> str:
     lines = (f"{plain(finding['sentence'], 1000)} {plain(finding['code'])}".rstrip() for finding in findings)
-    return _NOT_XML.sub(" ", "\n".join(lines))
+    return "\n".join(lines)  # all of it printable, and so allowed in XML
 
 
 def junit(results: list[dict]) -> str:
@@ -157,7 +157,7 @@ def junit(results: list[dict]) -> str:
         unread = [] if cases else [(f"lab{result['lab']}", "the file", {"passed": 0, "cases": 1}, result["findings"])]
         failures = 0
         for classname, name, group, findings in [*cases, *unread]:
-            case = ElementTree.SubElement(suite, "testcase", name=name, classname=_NOT_XML.sub(" ", classname))
+            case = ElementTree.SubElement(suite, "testcase", name=name, classname=plain(classname))
             if _status(group) == "failed":
                 failures += 1
                 message = f"{group['passed']} of {group['cases']} tests passed"
