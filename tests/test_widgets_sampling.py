@@ -111,61 +111,83 @@ WORDS = {word: token for token, word in enumerate(VOCAB)}
 START = len(VOCAB)
 
 
-def law_of_the_tree(tokens: torch.Tensor) -> torch.Tensor:
-    """A model for labutils.sampling whose law is that of the figure; a text that is no beginning may go on anyhow."""
-    logits = torch.zeros(*tokens.shape, len(VOCAB), dtype=torch.float64)
-    for row, text in zip(logits, tokens.tolist(), strict=True):
-        after = widgets.beam_explorer().state["law"]
-        for token in text[1:]:
-            after = (after or {}).get(VOCAB[token], (0, None))[1]
-        if after:
-            row[-1] = torch.tensor([after[word][0] if word in after else 0.0 for word in VOCAB]).log()
-    return logits
+def model_of(law: dict):
+    """A model for labutils.sampling with this law; a text that is no beginning may go on anyhow."""
+
+    def model(tokens: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(*tokens.shape, len(VOCAB), dtype=torch.float64)
+        for row, text in zip(logits, tokens.tolist(), strict=True):
+            after = law
+            for token in text[1:]:
+                after = (after or {}).get(VOCAB[token], (0, None))[1]
+            if after:
+                row[-1] = torch.tensor([after[word][0] if word in after else 0.0 for word in VOCAB]).log()
+        return logits
+
+    return model
+
+
+def random_law(rng: np.random.Generator, depth: int) -> dict:
+    """A law over sentences of at most `depth` words and a full stop, which may come after any word."""
+    if depth == 0:
+        return {".": [1.0, None]}
+    words = [".", *rng.permutation(VOCAB[1:])[: rng.integers(1, 4)]]
+    shares = rng.dirichlet(np.ones(len(words))).tolist()
+    return {
+        str(word): [share, None if word == "." else random_law(rng, depth - 1)]
+        for word, share in zip(words, shares, strict=True)
+    }
+
+
+def found_by_labutils(law: dict, settings: dict) -> list[tuple[str, float, float]]:
+    """The complete beams of labutils.sampling, best first: text, log-probability and score."""
+    beams = sampling.beam_search(
+        model_of(law),
+        torch.tensor([[START]]),
+        width=settings["width"],
+        max_new_tokens=6,
+        stop_token=0,
+        length_penalty=float(settings["penalty"]),
+    )
+    columns = (beams.new_tokens, beams.lengths, beams.log_probabilities, beams.scores)
+    return [
+        (" ".join(VOCAB[token] for token in tokens[:length]), log_p, score)
+        for tokens, length, log_p, score in zip(*(column[0].tolist() for column in columns), strict=True)
+        if log_p > -math.inf
+    ]
 
 
 SETTINGS = [{"width": width, "penalty": tenths / 10} for width in (1, 2, 3, 4) for tenths in range(0, 16, 3)]
 
 
+SEARCH = """(settings) => {
+  const nodes = module.beginnings(settings.law);
+  const text = (id) => nodes[id].words.join(" ");
+  const steps = module.search(nodes, settings);
+  return {
+    found: steps.at(-1).complete.map((id) => [text(id), nodes[id].logP, module.score(nodes[id], settings.penalty)]),
+    steps: steps.map(({ candidates }) => candidates.map(({ id, fate }) => [text(id), fate])),
+    best: text(module.exactBest(nodes, settings.penalty)),
+  };
+}"""
+
+
 @pytest.fixture(scope="module")
 def searches() -> list[dict]:
     """What the figure finds at each of the settings, and the best sentence of all."""
-    function = """(settings) => {
-      const nodes = module.beginnings(settings.law);
-      const text = (id) => nodes[id].words.join(" ");
-      const steps = module.search(nodes, settings);
-      return {
-        found: steps.at(-1).complete.map((id) => [text(id), nodes[id].logP, module.score(nodes[id], settings.penalty)]),
-        steps: steps.map(({ candidates }) => candidates.map(({ id, fate }) => [text(id), fate])),
-        best: text(module.exactBest(nodes, settings.penalty)),
-      };
-    }"""
     law = widgets.beam_explorer().state["law"]
-    return javascript.run("beam_explorer.js", function, [settings | {"law": law} for settings in SETTINGS])
+    return javascript.run("beam_explorer.js", SEARCH, [settings | {"law": law} for settings in SETTINGS])
 
 
 def test_the_beam_figure_searches_as_labutils_does(searches):
-    for settings, result in zip(SETTINGS, searches, strict=True):
-        beams = sampling.beam_search(
-            law_of_the_tree,
-            torch.tensor([[START]]),
-            width=settings["width"],
-            max_new_tokens=6,
-            stop_token=0,
-            length_penalty=settings["penalty"],
-        )
-        expected = [
-            (" ".join(VOCAB[token] for token in tokens[:length]), float(log_p), float(score))
-            for tokens, length, log_p, score in zip(
-                beams.new_tokens[0].tolist(),
-                beams.lengths[0].tolist(),
-                beams.log_probabilities[0],
-                beams.scores[0],
-                strict=True,
-            )
-            if log_p > -math.inf
-        ]
-        assert [text for text, _, _ in result["found"]] == [text for text, _, _ in expected], settings
-        np.testing.assert_allclose([x[1:] for x in result["found"]], [x[1:] for x in expected], atol=1e-12)
+    rng = np.random.default_rng(6)
+    law = widgets.beam_explorer().state["law"]
+    random = [{"width": 1 + n % 3, "penalty": 0.5 * (n % 4), "law": random_law(rng, 4)} for n in range(40)]
+    results = searches + javascript.run("beam_explorer.js", SEARCH, random)
+    for settings, result in zip([*SETTINGS, *random], results, strict=True):
+        expected = found_by_labutils(settings.get("law", law), settings)
+        assert [text for text, *_ in result["found"]] == [text for text, *_ in expected], settings
+        np.testing.assert_allclose([x[1:] for x in result["found"]], [x[1:] for x in expected], atol=1e-6)
 
 
 def test_the_best_sentence_of_the_beam_figure_is_the_best_of_all(searches):
