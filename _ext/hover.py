@@ -8,12 +8,15 @@ import html
 import json
 import re
 from functools import cache
+from typing import cast
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.builders.html import StandaloneHTMLBuilder
 from sphinx.environment import BuildEnvironment
+from sphinxcontrib.bibtex.domain import BibtexDomain
+from sphinxcontrib.bibtex.transforms import BibliographyTransform, node_text_transform
 
 from _ext.claims import LEDGER_PAGE, VERDICTS, Claim, read_ledger
 from _ext.formulas import render
@@ -32,9 +35,10 @@ def meanings(app: Sphinx) -> dict[str, str]:
             text = f"<p><b>{html.escape(term.astext())}.</b> {inside(app, meaning)}</p>"
             said[f"{GLOSSARY_PAGE}#{term['ids'][0]}"] = text
     if BIBLIOGRAPHY_PAGE in found:
-        for entry in app.env.get_and_resolve_doctree(BIBLIOGRAPHY_PAGE, app.builder).findall(nodes.citation):
-            text = inside(app, nodes.container("", *entry.deepcopy().children[1:]))  # the first child is the label
-            said |= {f"{BIBLIOGRAPHY_PAGE}#{name}": f"<p>{text}</p>" for name in entry["ids"]}
+        for citation in cast(BibtexDomain, app.env.get_domain("cite")).citations:
+            entry = nodes.container("", BibliographyTransform.backend.paragraph(citation.formatted_entry))
+            node_text_transform(entry)
+            said[f"{BIBLIOGRAPHY_PAGE}#{citation.citation_id}"] = f"<p>{inside(app, entry)}</p>"
     return said
 
 

@@ -124,7 +124,8 @@ def test_every_link_to_a_term_a_reference_or_a_claim_has_a_text(pages: dict[str,
             elif home == "bibliography":
                 entry = places[home].find(id=name)
                 assert isinstance(entry, Tag), href
-                assert squeezed(entry).partition("]")[2] == squeezed(said), href
+                listed = squeezed(entry).partition("]")[2]  # the theme shortens addresses there
+                assert listed.partition("URL:")[0] == squeezed(said).partition("URL:")[0], href
             else:
                 term = places[home].find(id=name)
                 assert isinstance(term, Tag), href
