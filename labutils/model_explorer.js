@@ -293,7 +293,7 @@ function attentionView({ model, vocab }) {
       node.setAttribute("aria-pressed", String(i === model.get("head")));
     });
     drawBoxes(shown.tokens.map((token, i) => ({ word: vocab[token], below: row[i]?.toFixed(2) ?? "", "data-here": String(i === q),
-      style: `background: color-mix(in srgb, var(--gam-accent) ${(75 * (row[i] ?? 0)).toFixed(1)}%, transparent)` })));
+      style: `background: color-mix(in srgb, var(--gam-accent) ${(45 * (row[i] ?? 0)).toFixed(1)}%, transparent)` })));
     const most = row.indexOf(Math.max(...row));
     readout.textContent = `${called(head)}: ${word(q)} takes most, ${three(row[most])}, from ${word(most)}.`;
     drawNumbers(row.map((_, i) => [`${i} ${vocab[shown.tokens[i]]}`, ...heads.map((each) => weight(each, q)[i].toFixed(2))]));

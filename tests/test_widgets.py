@@ -24,6 +24,7 @@ FIGURES = {
     "beam": widgets.beam_explorer,
     "preferences": widgets.preferences_explorer,
     "collapse": widgets.collapse_explorer,
+    "model": widgets.model_explorer,
 }
 
 
