@@ -6,7 +6,6 @@ shown only as a code span, or stripped to one printable line, and how long anyth
 
 import argparse
 import json
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -133,9 +132,6 @@ def gradescope(result: dict) -> str:
             "tests": tests,
         }
     )
-
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _sentences(findings: list[dict]) -> str:
