@@ -323,7 +323,7 @@ def attention_explorer(*, d_k: int = 64, divided: bool = False, query_size: floa
             "divided": divided,
             "seed": seed,
         },
-        height=472,
+        height=505,
     )
 
 
@@ -393,7 +393,7 @@ def rotary_explorer(
             "shift": shift,
             "pair": pair,
         },
-        height=660,
+        height=738,
     )
 
 
@@ -479,7 +479,7 @@ def mask_explorer(*, family: str = "causal", position: int = 5) -> Live:
             "target": _TARGET,
             "prompt": _PROMPT,
         },
-        height=645 if family == "encoder-decoder" else 523,
+        height=645 if family == "encoder-decoder" else 536,
     )
 
 
@@ -540,13 +540,13 @@ def in_context_explorer(*, size: str = "8", group: str = "rare", labels: str = "
         label="In-context explorer: a model, an instruction, a number of examples, and the share of right answers",
         fallback=_in_context_table(counted),
         state=counted | {"size": size, "group": group, "labels": labels, "examples": examples},
-        height=490,
+        height=545,
     )
 
 
 _DECODER = _HERE / "weights" / "world_decoder.safetensors"
 _WORLD_LAW = _HERE / "weights" / "world_law.safetensors"
-_VIEWS = {"next": 637, "steps": 731, "attention": 794, "sampling": 831}  # with their heights in pixels
+_VIEWS = {"next": 614, "steps": 731, "attention": 794, "sampling": 844}  # with their heights in pixels
 
 
 def world_model() -> str:
@@ -730,7 +730,7 @@ def spans_explorer(*, percent: int = 15, mean_span: float = 3.0, seed: int = 70)
             "mean_span": mean_span,
             "seed": seed,
         },
-        height=700,
+        height=659,
     )
 
 
@@ -813,7 +813,7 @@ def beam_explorer(*, width: int = 2, penalty: float = 0.0, step: int = 2) -> Liv
         label="Beam explorer: a tree of sentences, and which beginnings beam search keeps at each step",
         fallback=_beam_table(),
         state={"law": _TREE, "width": width, "penalty": penalty, "step": step},
-        height=760,
+        height=725,
     )
 
 
@@ -882,7 +882,7 @@ def cache_explorer(*, model: str = "Llama 2 70B", tokens: int = _TOKENS, texts: 
             "texts": texts,
             "number_bytes": 2,
         },
-        height=420,
+        height=345,
     )
 
 
@@ -946,7 +946,7 @@ def preferences_explorer(*, beta: float = 1.0, junk: float = 0.001) -> Live:
             "log_beta": round(20 * math.log10(beta)) / 20,
             "log_junk": round(2 * math.log10(junk)) / 2,
         },
-        height=640,
+        height=653,
     )
 
 
@@ -1025,5 +1025,5 @@ def collapse_explorer(*, generation: int = 10, length: int = 100, percent: int =
             "percent": percent,
             "seed": seed,
         },
-        height=680,
+        height=659,
     )
