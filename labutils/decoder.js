@@ -76,7 +76,7 @@ export function emptyCache({ blocks, n_heads }) {
   return blocks.map(() => Array.from({ length: n_heads }, () => ({ keys: [], values: [], weights: [] })));
 }
 
-/** Forget all positions from `length` on. */
+/** Forget all positions but the first ones, as many as `length` says. */
 export function shorten(cache, length) {
   for (const head of cache.flat()) for (const kept of Object.values(head)) kept.length = Math.min(kept.length, length);
 }
