@@ -200,8 +200,7 @@ function stepsView({ model, vocab, add, luck }) {
     const order = ranking(p);
     const until = (token) => sum(order.slice(0, order.indexOf(token) + 1).map((i) => p[i]));
     const { token: chosen, start, end } = drawToken(p, luck());
-    [...stages.children].forEach((node, i) => node.toggleAttribute("aria-current", i + 1 === stage));
-    stages.children[stage - 1].setAttribute("aria-current", "step");
+    [...stages.children].forEach((node, i) => node.setAttribute("aria-current", i + 1 === stage ? "step" : "false"));
     drawBoxes(tokens.map((token) => ({ word: vocab[token], below: from(2, String(token)) })));
     story.textContent = [
       `The text is cut into ${tokens.length} tokens. The first, <bos>, marks the beginning and comes with every text.`,
@@ -217,7 +216,6 @@ function stepsView({ model, vocab, add, luck }) {
         from(4, three(of(p))),
         from(5, token === undefined ? three(1) : three(until(token))),
       ] });
-    table.classList.toggle("gam-unseen", stage < 3);
   } };
 }
 
