@@ -12,10 +12,12 @@ PORT ?= 8000
 TORCH ?= 2.13.0
 NBVAL := HF_HUB_OFFLINE=1 LABUTILS_PROFILE=cpu $(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book serve test labs lint types check unit nbval colab colab-full colab-drift release versions constraints clean
+.PHONY: help book page pdf serve test labs lint types check unit nbval colab colab-full colab-drift release versions constraints clean
 
 help:
 	@echo "make book    build the site into $(SITE)"
+	@echo "make page P=chapters/05_sampling    build that page again"
+	@echo "make pdf     build it, with a PDF of each chapter (needs Chromium)"
 	@echo "make serve   build it and show it on http://localhost:$(PORT)"
 	@echo "make test    run everything that CI runs"
 	@echo "make labs    rebuild and run the notebooks after a change to labs/*.py"
@@ -39,6 +41,16 @@ help:
 
 book: .venv/.book
 	@$(BIN)/python tools/book.py build
+
+# One page of a site that was built before: make page P=chapters/05_sampling
+page: .venv/.book
+	@$(BIN)/python tools/book.py page $(P)
+
+# A PDF of each chapter, offered on its page. `make book` does without, so that it needs no browser.
+pdf: book
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt playwright
+	@$(BIN)/python tools/browser.py
+	@$(BIN)/python tools/book.py pdf
 
 serve: book
 	@$(BIN)/python tools/book.py serve --port $(PORT)

@@ -32,6 +32,7 @@ FRONT_DOOR = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="refresh" content="0; url={page}">
 <title>{title}</title>
+{card}
 </head>
 <body><main><h1><a href="{page}">{title}</a></h1></main></body>
 </html>
@@ -39,11 +40,18 @@ FRONT_DOOR = """<!DOCTYPE html>
 
 
 def write_front_door(app: Sphinx, error: Exception | None) -> None:
-    """Send whoever opens the site's address to the first page; the redirect that Sphinx is given has no title."""
+    """Send whoever opens the site's address to the first page; the redirect that Sphinx is given has no title.
+
+    It bears the first page's card, because the sites that show one do not follow redirects.
+    """
     if error or app.builder.format != "html" or app.config.root_doc == "index":
         return
     page = app.builder.get_target_uri(app.config.root_doc)
-    door = FRONT_DOOR.format(language=app.config.language, page=page, title=app.config.html_title)
+    first = Path(app.outdir, page).read_text(encoding="utf-8")
+    card = "\n".join(
+        re.findall(r'<(?:meta (?:property="og:|name="(?:twitter:|description"))|link rel="canonical")[^>]*>', first)
+    )
+    door = FRONT_DOOR.format(language=app.config.language, page=page, title=app.config.html_title, card=card)
     Path(app.outdir, "index.html").write_text(door, encoding="utf-8")
 
 
