@@ -54,7 +54,7 @@ def ladder(hints: tuple[str, ...], solution: str) -> nodes.container:
     box = nodes.container(classes=["ladder"])
     for number, hint in enumerate(hints, start=1):
         box += raw(f"<details><summary>Hint {number} of {len(hints)}</summary>")
-        box += nodes.paragraph("", "", *with_code(hint))
+        box += nodes.paragraph("", "", *marked_up(hint))
     box += raw("</details>" * len(hints))
     box += raw("<details><summary>Solution</summary>")
     box += nodes.literal_block(solution, solution, language="python")
@@ -62,10 +62,14 @@ def ladder(hints: tuple[str, ...], solution: str) -> nodes.container:
     return box
 
 
-def with_code(text: str) -> list[nodes.Node]:
-    """Text in which `this` is code."""
-    parts = text.split("`")
-    return [nodes.literal("", part) if place % 2 else nodes.Text(part) for place, part in enumerate(parts) if part]
+def marked_up(text: str) -> list[nodes.Node]:
+    """Text in which `this` is code and *this* is emphasis, as in the notebook."""
+    parts: list[nodes.Node] = []
+    for part in filter(None, re.split(r"(`[^`]+`|(?<!\S)\*\w[^*`]*\*)", text)):
+        mark = part[0] if len(part) > 2 and part[0] == part[-1] else ""
+        kind = {"`": nodes.literal, "*": nodes.emphasis}.get(mark)
+        parts.append(kind("", part[1:-1]) if kind else nodes.Text(part))
+    return parts
 
 
 def raw(text: str) -> nodes.raw:

@@ -20,7 +20,16 @@ CLOSED = (
     nodes.reference | nodes.title | nodes.rubric | nodes.caption | nodes.term | nodes.thead
     | nodes.literal | nodes.FixedTextElement | nodes.math | nodes.raw | nodes.comment | nodes.Invisible
 )  # fmt: skip
-CLOSED_CLASSES = {"quiz", "live-figure", "cell_input", "cell_output", "drawing", "notes-say", "sd-summary-title"}
+CLOSED_CLASSES = {
+    "quiz",
+    "live-figure",
+    "cell_input",
+    "cell_output",
+    "drawing",
+    "notes-say",
+    "ladder",
+    "sd-summary-title",
+}
 
 
 def link_first_uses(document: nodes.Element, addresses: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Below each exercise on the page of a lab: its hints, each inside the one before, and its solution, all folded."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from docutils import nodes
 from lab_source import read_lab
 
 from _ext.claims import lab_notebooks
-from _ext.solutions import exercise_of, ladder, read_hints, read_solutions, with_code
+from _ext.solutions import exercise_of, ladder, marked_up, read_hints, read_solutions
 from labutils.exercises import exercises_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +56,7 @@ def test_the_page_folds_each_exercises_hints_and_solution_behind_its_cell(site: 
         first, solution = box.find_all("details", recursive=False)
         for number, hint in enumerate(hints, start=1):
             words = [tag.get_text() for tag in first.find_all(["summary", "p"], recursive=False)]
-            assert words == [f"Hint {number} of {len(hints)}", hint.replace("`", "")]
+            assert words == [f"Hint {number} of {len(hints)}", re.sub(r"`|(?<!\S)\*(?=\w)|(?<=\w)\*(?!\S)", "", hint)]
             inner = first.find_all("details", recursive=False)
             assert len(inner) == (number < len(hints))
             first = inner[0] if inner else first
@@ -71,10 +72,11 @@ def test_a_ladder_without_hints_is_a_solution():
     assert box.astext().count("<details>") == box.astext().count("</details>") == 1
 
 
-def test_code_in_a_hint_is_code():
-    parts = with_code("Use `max` on `x`.")
-    assert [part.astext() for part in parts] == ["Use ", "max", " on ", "x", "."]
-    assert [isinstance(part, nodes.literal) for part in parts] == [False, True, False, True, False]
+def test_code_and_emphasis_in_a_hint():
+    parts = marked_up("Use `max(a, *b)` on `x`, *before* it: 2 * y * z.")
+    assert [part.astext() for part in parts] == ["Use ", "max(a, *b)", " on ", "x", ", ", "before", " it: 2 * y * z."]
+    kinds = [nodes.Text, nodes.literal, nodes.Text, nodes.literal, nodes.Text, nodes.emphasis, nodes.Text]
+    assert [type(part) for part in parts] == kinds
 
 
 def test_a_cell_poses_an_exercise_if_it_ends_in_its_check():
