@@ -111,6 +111,7 @@ export const STYLE = `
 @media (max-width: 30rem) {
   .gam-live.gam-live .gam-control { gap: .4em; }
   .gam-live.gam-live .gam-choice legend { float: none; width: 100%; }
+  .gam-live.gam-live .gam-numbers :is(th, td) { padding-inline: .1rem; font-size: .88em; overflow-wrap: anywhere; }
 }
 `;
 
