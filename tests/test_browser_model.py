@@ -117,14 +117,14 @@ def test_greedy_sentences_are_those_of_pytorch(page: Page, world: World, model: 
         assert shown.get_by_role("textbox").input_value() == world.decode(expected.tokens[0, 1:].tolist())
 
 
-def drawn(world: World, model: Decoder, text: str, seed: int, **settings: float) -> str:
+def drawn(world: World, model: Decoder, text: str, seed: int, temperature: float = 1.0, top_p: float = 1.0) -> str:
     """The sentence that a seed writes: word n falls where number n of the seed lies on the line of probabilities."""
     tokens = world.prompt(text)[0].tolist()
     uniform = list(zip(range(128), widgets._uniform(seed), strict=False))
     while tokens[-1] != world.stop:
         with torch.no_grad():
             logits = model(torch.tensor([tokens]))[0, -1].double()
-        law = sampling.filter_logits(logits, **settings).softmax(-1)
+        law = sampling.filter_logits(logits, temperature=temperature, top_p=top_p).softmax(-1)
         ordered, tokens_ordered = law.sort(descending=True, stable=True)
         place = int(torch.searchsorted(ordered.cumsum(0), uniform[len(tokens)][1], right=True))
         tokens.append(int(tokens_ordered[place]))
