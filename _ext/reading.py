@@ -25,7 +25,7 @@ def facts(app: Sphinx, chapter: str) -> str:
         parts.append(f'<a href="{address}">lab {path.name[:2]}</a>, {duration(lab_minutes(path))}')
     if versions := measured_with(labs):
         parts.append(f"measured with {versions}")
-    return f'<p class="chapter-facts">{" · ".join(parts)}</p>'
+    return f'<div class="chapter-facts">{" · ".join(parts)}</div>'
 
 
 def name_pages(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
