@@ -99,9 +99,9 @@ colab-full: .venv/.dev
 colab-drift: .venv/.book
 	@$(BIN)/python tools/colab_drift.py --issue
 
-# Site, wheel and notebooks as they are published.
+# Site, wheel, notebooks and, where there is a browser, PDFs of the chapters, as they are published.
 release: .venv/.dev
-	@$(BIN)/python tools/release.py
+	@$(BIN)/python tools/release.py --pdf
 
 # A set of tests on the oldest and on the newest versions that pyproject.toml admits; downloads a torch for each.
 versions: .venv/.dev

@@ -100,7 +100,10 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     site = Path(app.outdir)
     options = (site / "_static" / "documentation_options.js").read_text(encoding="utf-8").strip()
     for path in pages(site):
-        page = trimmed(path.read_text(encoding="utf-8"), options, is_search=path.name == "search.html")
+        before, is_search = path.read_text(encoding="utf-8"), path.name == "search.html"
+        page = trimmed(before, options, is_search=is_search)
+        if page == before and not is_search:
+            continue  # every new page loads the options, so this one has been here, in an earlier build
         path.write_text(page, encoding="utf-8")
         for address in external(Loads(page).found):
             log.warning(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page
-from served import Watch
+from watched import Watch
 
 from _ext.claims import ROOT
 from _ext.quiz import identity, read_quiz

@@ -61,13 +61,12 @@ def build_page(name: str, folder: Path = BUILD) -> int:
     Other pages are built if their own sources changed. A change of what makes the pages (_ext, labutils, _config.yml)
     needs the whole build, which is also what the tests and the readers get. Returns the exit status.
     """
-    sources = [path for path in (ROOT / f"{name}.md", ROOT / f"{name}.ipynb") if path.exists()]
-    if not sources:
+    if not any((ROOT / f"{name}{suffix}").exists() for suffix in (".md", ".ipynb")):
         print(f"There is no page {name}. Name one like this: make page P=chapters/05_sampling", file=sys.stderr)
         return 1
     if not (folder / "html").exists():
         return build(folder)
-    sources[0].touch()
+    (folder / ".doctrees" / f"{name}.doctree").unlink(missing_ok=True)  # what Sphinx remembers of the page
     started = time.monotonic()
     if status := run(folder):
         print("The page has the warnings above.", file=sys.stderr)

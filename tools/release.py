@@ -1,6 +1,6 @@
 """Puts everything that is published into one folder: the site, the wheel of labutils and the learners' notebooks.
 
-    python tools/release.py [--out FOLDER]
+    python tools/release.py [--out FOLDER] [--pdf]
 
 All three come from the same commit and lie side by side, so that a notebook never meets a wheel of another one. Where
 they are published is the one setting in _config.yml, `repository`. While that is the placeholder, nothing is built.
@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import book
+import pdf
 from colab import build_wheel
 from course import PLACEHOLDER, ROOT, read_course
 
@@ -27,8 +28,11 @@ class Unready(Exception):
     """Why the course cannot be published, in sentences for its author."""
 
 
-def build(out: Path) -> None:
-    """Build the release into a folder, anew. Raises Unready if it must not be published."""
+def build(out: Path, *, with_pdf: bool = False) -> None:
+    """Build the release into a folder, anew. Raises Unready if it must not be published.
+
+    With `with_pdf` each chapter comes as a PDF too, if there is a browser to print it; if not, a sentence says so.
+    """
     course = read_course()
     if course.repository == PLACEHOLDER:
         raise Unready(f"The course has no address yet: put its repository in place of {PLACEHOLDER} into _config.yml.")
@@ -39,6 +43,8 @@ def build(out: Path) -> None:
         built = Path(folder, "_build")
         if book.build(built):
             raise Unready("A release has no warnings.")
+        if with_pdf:
+            pdf.make(built / "html")
         shutil.copytree(built / "html", out)
     wheel = build_wheel(out)
     if not course.wheel.endswith(f"/{wheel.name}"):
@@ -63,8 +69,10 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Build what is published: site, wheel and notebooks, in one folder.")
     parser.add_argument("--out", type=Path, default=RELEASE)
+    parser.add_argument("--pdf", action="store_true", help="make a PDF of each chapter, if there is a Chromium")
+    arguments = parser.parse_args()
     try:
-        build(parser.parse_args().out.resolve())
+        build(arguments.out.resolve(), with_pdf=arguments.pdf)
     except Unready as error:
         sys.exit(str(error))
 
