@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "plotting": ALONE,
     "widgets": ALONE,
     "attention_views": ALONE,
-    "hub": ALONE,
+    "hub": {"runtime"},
     "prompting": ALONE,
     "completions": {"sampling"},
     "task_mixture": ALONE,
