@@ -4,6 +4,7 @@ None of the hosts can be started here. What can be done is to install from the f
 command of the container in a copy, and to compare the links with the form that each host asks for.
 """
 
+import ast
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from course import ROOT, read_course
 from sphinx.errors import ExtensionError
+from tqdm.notebook import tqdm
 
 from _ext.hosts import PAGE, fill_in, titles
 
@@ -152,3 +154,38 @@ def test_other_pages_are_left_alone():
     source = ["{{nowhere}}"]
     fill_in(App(), "chapters/index", source)
     assert source == ["{{nowhere}}"]
+
+
+# ----------------------------------------------------------------------------------------------- ipywidgets 7.7 and 8.1
+
+
+def test_no_figure_needs_ipywidgets():
+    """The figures are plain HTML, so neither release of ipywidgets can break them; the labs run with both."""
+    for path in [*(ROOT / "labutils").rglob("*.py"), *(ROOT / "labs").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.partition(".")[0] == "ipywidgets" for name in names), path
+    assert colab.colab_pins(colab.read_freeze())["ipywidgets"].startswith("7.7.")  # `make colab`
+    assert read_course().pins["ipywidgets"].startswith("8.1.")  # `make nbval`
+
+
+def test_the_live_figures_and_their_output_in_a_notebook_come_without_ipywidgets():
+    """In an interpreter where it cannot be imported: what a notebook is given to show."""
+    code = (
+        "import sys\n"
+        "sys.modules['ipywidgets'] = sys.modules['anywidget'] = None\n"
+        "from labutils.widgets import sampling_explorer\n"
+        "print(sampling_explorer()._repr_html_()[:20])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith('<div class="gam-live'), done.stderr
+
+
+def test_the_progress_bar_is_drawn_by_the_ipywidgets_that_is_here():
+    """The one thing that uses it, through tqdm, where a person watches a notebook; also run by `make versions`."""
+    bar = tqdm(range(3), desc="steps", display=False)
+    assert list(bar) == [0, 1, 2]
+    label, progress, _ = bar.container.children
+    assert label.value.startswith("steps")
+    assert (progress.max, progress.value) == (3, 3)

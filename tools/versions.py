@@ -22,6 +22,10 @@ from course import ROOT, normalized
 # What rests on torch, transformers, numpy and ipywidgets most directly, and takes seconds.
 TESTS = [f"tests/test_{name}.py" for name in ("positions", "sampling", "tokenizer", "runtime", "plotting", "widgets")]
 TESTS.append("tests/test_models.py::test_logits_equal_hugging_face_with_our_weights")
+TESTS.append("tests/test_hosts.py::test_the_progress_bar_is_drawn_by_the_ipywidgets_that_is_here")
+# Their oracle is another one in an old transformers: GPT-NeoX names its last layer otherwise, and random weights are
+# drawn otherwise, so that no beam ends early and the test has nothing to show.
+NOT_THERE = "not gpt_neox and not beam_search_equals_hugging_face"
 LAB = "labs/07_attention_scores.ipynb"
 SAY = """
 from importlib.metadata import version
@@ -64,16 +68,33 @@ def run(end: str, torch: str | None) -> bool:
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
     # An old version may warn of what has changed since; what counts is whether it still does its work.
     test = [python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "-W", "default", "--disable-warnings"]
-    steps = [
+    making = [
         [*pip, "pip"],
-        [*pip, "--upgrade-strategy", "eager", "--constraint", str(constraints), "--group", "dev", ".[labs]"],
+        [
+            *pip,
+            "--upgrade-strategy",
+            "eager",
+            "--constraint",
+            str(constraints),
+            "--group",
+            "dev",
+            "--editable",
+            ".[labs]",
+        ],
         [python, "-c", SAY],
-        [*test, *TESTS],
+    ]
+    testing = [
+        [*test, *TESTS, *(["-k", NOT_THERE] if end == "floor" else [])],
         [*test, "--nbval-lax", LAB],  # not lax about numbers: measure() refuses one that leaves its range
     ]
     env = os.environ | {"HF_HUB_OFFLINE": "1", "LABUTILS_PROFILE": "cpu", "OMP_NUM_THREADS": "1"}
     try:
-        return all(subprocess.run(step, cwd=ROOT, env=env).returncode == 0 for step in steps)
+        for step in making:
+            subprocess.run(step, cwd=ROOT, env=env, check=True)
+        status = [subprocess.run(step, cwd=ROOT, env=env).returncode for step in testing]
+        return not any(status)
+    except subprocess.CalledProcessError:
+        return False
     finally:
         shutil.rmtree(folder)
 
