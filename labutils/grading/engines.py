@@ -28,7 +28,7 @@ from labutils.grading.batch import BatchError, Paper, Settings, give_up, grade_p
 from labutils.grading.sandbox import Isolation, Sandbox, SandboxError
 
 PATIENCE = 600.0  # seconds for one paper; the sandbox's own limits end well before
-CHUNK = 200  # papers in a task of a cluster: a sandbox takes as long to start as some forty papers take to grade
+FEW, MANY = 40, 200  # papers in a task of a cluster: its sandbox takes as long to start as some forty take to grade
 
 
 def start(settings: Settings) -> Sandbox:
@@ -193,8 +193,9 @@ def grade_chunk(papers: list[Paper], settings: Settings) -> tuple[str, list[dict
 
 
 def chunks(papers: list[Paper], workers: int) -> list[list[Paper]]:
-    """Tasks of at most CHUNK papers, and about four for each worker, so that none is left to wait for the last one."""
-    size = max(1, min(CHUNK, -(-len(papers) // (4 * workers))))
+    """Tasks of FEW to MANY papers: about four for each worker if there are enough, so that all end together."""
+    least = min(FEW, -(-len(papers) // workers))
+    size = max(1, min(MANY, max(least, -(-len(papers) // (4 * workers)))))
     return [papers[first : first + size] for first in range(0, len(papers), size)]
 
 

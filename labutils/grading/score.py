@@ -136,7 +136,7 @@ class Draw:
 
     def _output(self, function: Any, inputs: dict, case: int) -> Any:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed(case, "call"))
+            torch.default_generator.manual_seed(self.seed(case, "call"))  # the course's results are made without a GPU
             return self.exercise.expected(function, inputs)
 
     def is_view(self, case: int) -> bool:
