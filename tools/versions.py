@@ -17,6 +17,7 @@ import tomllib
 import venv
 from pathlib import Path
 
+from colab import CACHE
 from course import ROOT, normalized
 
 # What rests on torch, transformers, numpy and ipywidgets most directly, and takes seconds.
@@ -58,7 +59,7 @@ def pins(end: str, torch: str | None) -> list[str]:
 
 def run(end: str, torch: str | None) -> bool:
     """Make the environment, say what is in it, run the tests and the lab; True if all passed."""
-    folder = ROOT / ".cache" / f"versions-{end}"
+    folder = CACHE / f"versions-{end}"
     shutil.rmtree(folder, ignore_errors=True)
     print(f"==> {end}: installing", flush=True)
     venv.create(folder, with_pip=True)
