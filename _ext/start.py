@@ -12,7 +12,7 @@ from _ext.evidence_role import link
 from _ext.quiz import raw
 from tools.course import read_course
 
-FIRST, GRADE = "chapters/01_llms", ("chapters/instructors", "grade")
+FIRST, GRADE = "chapters/01_llms", "chapters/instructors"
 
 
 class StartDirective(SphinxDirective):
@@ -24,7 +24,7 @@ class StartDirective(SphinxDirective):
         line = nodes.paragraph(classes=["start"])
         line += link(self.env, FIRST, "", "Chapter 1, Language models", nodes.Text("Read"), classes=[])
         line += raw(f' <a href="{escape(colab)}" title="Lab 01 in Colab">Run in Colab</a> ')
-        line += link(self.env, *GRADE, "How to grade a notebook with one command", nodes.Text("Grade"), classes=[])
+        line += link(self.env, GRADE, "", "How to grade a notebook with one command", nodes.Text("Grade"), classes=[])
         return [line]
 
 
