@@ -27,7 +27,7 @@ import torch
 from labutils.grading.batch import BatchError, Paper, Settings, give_up, grade_paper, version
 from labutils.grading.sandbox import Isolation, Sandbox, SandboxError
 
-PATIENCE = 600.0  # seconds for one paper; the sandbox's own limits end well before
+PATIENCE, LOOK = 600.0, 5.0  # seconds for one paper, which the sandbox's own limits end well before; between looks
 FEW, MANY = 40, 200  # papers in a task of a cluster: its sandbox takes as long to start as some forty take to grade
 
 
@@ -120,7 +120,7 @@ def local(papers: list[Paper], settings: Settings, *, jobs: int) -> Iterator[dic
                 for grader in graders:
                     if waiting and grader.isolation and not grader.paper:
                         grader.give(waiting.popleft())
-                ready = wait_for([grader.connection for grader in graders], timeout=5)
+                ready = wait_for([grader.connection for grader in graders], timeout=LOOK)
                 for grader in [grader for grader in graders if grader.connection in ready]:
                     paper, grader.paper = grader.paper, None
                     try:
@@ -239,8 +239,9 @@ def _same_version(theirs: str) -> None:
 def dask(papers: list[Paper], settings: Settings, *, address: str, jobs: int) -> Iterator[dict]:
     """Grade on the Dask cluster at `address`, or on one of `jobs` processes here if that is "local".
 
-    The workers read the papers by their paths, so they need the same folders. They are sent the seed: use a cluster
-    that is yours. Raises BatchError, SandboxError, OSError.
+    The workers read the papers by their paths, so they need the same folders. They are sent the seed, and whoever can
+    reach the cluster's ports can run code on it: use one that is yours alone, and `local` on no machine that others log
+    in to. Raises BatchError, SandboxError, OSError.
     """
     with _client(address, jobs) as (client, lost):
         workers = len(client.scheduler_info(n_workers=-1)["workers"])
@@ -260,7 +261,7 @@ def _client(address: str, jobs: int):
             client.wait_for_workers(1, timeout=60)
             yield client, KilledWorker
         return
-    here: dict[str, Any] = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    here: dict[str, Any] = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
     one_retry = {"distributed.scheduler.allowed-failures": 1}
     with dask.config.set(one_retry), LocalCluster(**here) as cluster, Client(cluster) as client:
         yield client, KilledWorker

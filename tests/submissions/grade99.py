@@ -14,6 +14,11 @@ def know_lab_99() -> None:
         labutils.exercises.__path__.append(str(FOLDER))
 
 
+def dask_setup(_worker) -> None:
+    """Dask calls this in each worker that is told to load this file first."""
+    know_lab_99()
+
+
 if __name__ == "__main__":
     know_lab_99()
     from labutils.grading.__main__ import main
