@@ -10,7 +10,7 @@ SETUP_INPUTS := pyproject.toml constraints.txt
 SITE := _build/html
 PORT ?= 8000
 TORCH ?= 2.13.0
-NBVAL := HF_HUB_OFFLINE=1 LABUTILS_PROFILE=cpu $(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
+NBVAL := HF_HUB_OFFLINE=1 LABUTILS_PROFILE=cpu LABUTILS_STILL=1 $(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .PHONY: help book page pdf serve test labs lint types check unit nbval colab colab-full colab-drift release versions constraints clean
 

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "sampling": ALONE,
     "plotting": ALONE,
     "widgets": ALONE,
+    "controls": ALONE,
     "attention_views": ALONE,
     "hub": {"runtime"},
     "prompting": ALONE,

@@ -170,7 +170,7 @@ def run(notebook: NotebookNode, name: str) -> None:
         home.mkdir()
         empty.mkdir()
         env = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
-        env |= {"IPYTHONDIR": str(home), "HF_HUB_OFFLINE": "1", "LABUTILS_PROFILE": "cpu"}
+        env |= {"IPYTHONDIR": str(home), "HF_HUB_OFFLINE": "1", "LABUTILS_PROFILE": "cpu", "LABUTILS_STILL": "1"}
         client = NotebookClient(
             notebook,
             timeout=SECONDS,
