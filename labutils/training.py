@@ -1,9 +1,11 @@
-"""Training: one loop for every model of the course, in one process or in many."""
+"""Training: one loop for every model of the course, in one process or in many; and what it costs."""
 
 import atexit
 import math
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -13,8 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, distributed, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from labutils.runtime import progress
+from labutils.evidence import measure
+from labutils.runtime import device, profile, progress
 
+GPU_MEMORY = 10  # GiB; the gpu profile of every lab fits into it, and so on the cards of free notebooks
 Batch = Any  # whatever the loss takes: a tensor, or a tuple of tensors
 
 
@@ -40,6 +44,7 @@ def train(
     weight_decay: float = 0.1,
     clip: float = 1.0,
     seed: int = 0,
+    precision: torch.dtype = torch.float32,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
     what: str = "training",
@@ -53,6 +58,11 @@ def train(
     AdamW with betas (0.9, 0.98) and weight decay on matrices only; the gradient is clipped to the norm `clip`; the
     learning rate is `lr` times `cosine_schedule`. What torch draws at random within a step follows from `seed` and the
     step; the generators of the caller stay as they are.
+
+    The weights are float32. With another `precision` (such as `runtime.dtype()`) torch computes the large products of
+    `loss` in that type [micikevicius2018mixed]. For float16, whose smallest numbers are not small enough for many
+    gradients, the loss is scaled up before the backward pass and the gradients down after it; a step whose gradients
+    overflow changes nothing.
 
     With a `checkpoint`, the state is written to that file every `checkpoint_every` steps and at the end. If the file
     exists, the run goes on from there; on a CPU it ends in the same weights, bit for bit, as a run without a break.
@@ -71,10 +81,12 @@ def train(
     device = next(model.parameters()).device
     rank, processes = _join(device)
     settings = {"steps": steps, "lr": lr, "warmup": warmup, "weight_decay": weight_decay, "clip": clip, "seed": seed}
+    settings["precision"] = str(precision)
     optimizer = _adamw(model, lr, weight_decay)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     losses: list[float] = []
     if checkpoint is not None and Path(checkpoint).exists():
-        losses = _load(Path(checkpoint), model, optimizer, settings)
+        losses = _load(Path(checkpoint), model, optimizer, scaler, settings)
     if processes > 1:
         _agree(model, len(losses), processes)
 
@@ -88,22 +100,51 @@ def train(
                 torch.manual_seed(seed * 1_000_003 + step + rank * 2**40)
             for group in optimizer.param_groups:
                 group["lr"] = lr * cosine_schedule(step, steps=steps, warmup=warmup)
-            value = loss(model, _to_device(batch, device))
+            with nullcontext() if precision == torch.float32 else torch.autocast(device.type, dtype=precision):
+                value = loss(model, _to_device(batch, device))
             optimizer.zero_grad()
-            value.backward()
+            scaler.scale(value).backward()
             if processes > 1:
                 value = _average(model, value, processes)
+            scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), clip)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
             losses.append(value.item())
             if not math.isfinite(losses[-1]):
                 raise FloatingPointError(f"The loss is {losses[-1]} at step {step}: try a smaller learning rate.")
             if rank == 0 and checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
-                _save(Path(checkpoint), model, optimizer, settings, losses)
+                _save(Path(checkpoint), model, optimizer, scaler, settings, losses)
     if processes > 1:
         distributed.barrier()  # until process 0 has written the checkpoint
     model.eval()
     return losses
+
+
+@contextmanager
+def metered(claim: str, *, tokens: int, name: str = "gpu") -> Iterator[None]:
+    """In the gpu profile, measure what the block costs that reads `tokens` tokens; in the cpu profile, nothing.
+
+    Printed through `measure`, under the claim: tokens a second, and on CUDA the peak of the memory, which must stay
+    below GPU_MEMORY.
+    """
+    if profile() == "cpu":
+        yield
+        return
+    cuda = device().type == "cuda"
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    yield
+    if cuda:
+        torch.cuda.synchronize()
+    rate = tokens / (time.perf_counter() - start)
+    measure(claim, rate, between=(1, math.inf), name=f"{name}-rate", what="trained on, tokens a second")
+    if cuda:
+        peak = torch.cuda.max_memory_allocated() / 2**30
+        what = "peak of the GPU's memory"
+        measure(claim, peak, between=(0, GPU_MEMORY), name=f"{name}-memory", what=what, unit="GiB")
 
 
 def _adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
@@ -186,7 +227,12 @@ def _shapes(model: nn.Module) -> dict[str, list[int]]:
 
 
 def _save(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict[str, Any], losses: list[float]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    settings: dict[str, Any],
+    losses: list[float],
 ) -> None:
     """Write the state to a file beside `path`, then give it that name: `path` is never a half-written file."""
     state = {
@@ -194,6 +240,7 @@ def _save(
         "shapes": _shapes(model),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
         "losses": losses,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,8 +252,14 @@ def _save(
     unfinished.replace(path)
 
 
-def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict[str, Any]) -> list[float]:
-    """Put the state of the file into the model and the optimizer, and return the losses so far."""
+def _load(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    settings: dict[str, Any],
+) -> list[float]:
+    """Put the state of the file into the model, the optimizer and the scaler, and return the losses so far."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         saved, shapes = state["settings"], state["shapes"]
@@ -221,4 +274,5 @@ def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settin
         raise ValueError(f"{path} belongs to another run ({', '.join(changed)}): delete it to start anew.")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
     return state["losses"]

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "task_mixture": ALONE,
     "models": {"attention", "positions"},
     "weights": {"models", "task_mixture", "world"},
-    "training": {"runtime"},
+    "training": {"evidence", "runtime"},
     "synthetic": {"curation", "sampling"},
     "exercises": {
         "sampling",

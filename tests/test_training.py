@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from labutils.training import cosine_schedule, train
+from labutils.evidence import OutOfRange
+from labutils.training import cosine_schedule, metered, train
 
 IN_FEATURES, HIDDEN, OUT_FEATURES, BATCH = 5, 7, 3, 11
 
@@ -250,3 +251,68 @@ def test_rows_that_cannot_be_shared_are_refused(together):
 def test_a_checkpoint_that_not_all_processes_see_is_refused(together):
     for seen in together:
         assert seen["unseen"].startswith("The processes would start at the steps [20, 0]")
+
+
+# ------------------------------------------------------------------------------------------------- half precision, cost
+
+
+@pytest.mark.parametrize(("precision", "error"), [(torch.bfloat16, 2e-2), (torch.float16, 3e-3)])
+def test_half_precision_trains_float32_weights_to_about_the_same_loss(precision, error):
+    """The error allowed is some units in the last place of the type: 8 bits of precision, or 11."""
+    ours, theirs = new_model(), new_model()
+    rough = train(ours, batches, loss, steps=20, lr=1e-2, precision=precision)
+    exact = train(theirs, batches, loss, steps=20, lr=1e-2)
+    assert rough != exact
+    assert rough == pytest.approx(exact, rel=error)
+    assert {parameter.dtype for parameter in ours.parameters()} == {torch.float32}
+
+
+def test_gradients_too_small_for_float16_still_train():
+    """Gradients of about 1e-9 are 0 in float16, whose smallest number is 6e-8, unless the loss is scaled up."""
+
+    def tiny(model, batch):
+        return loss(model, batch) * 1e-7
+
+    def trained(precision):
+        return train(new_model(), lambda step: batches(0), tiny, steps=60, lr=3e-2, precision=precision)
+
+    exact = trained(torch.float32)
+    assert exact[-1] < 0.5 * exact[0]
+    assert trained(torch.float16) == pytest.approx(exact, rel=1e-2, abs=0)
+
+
+def test_a_run_in_half_precision_resumes_bit_for_bit(tmp_path):
+    whole, broken, file = new_model(), new_model(), tmp_path / "checkpoint.pt"
+    settings = {"steps": 12, "lr": 1e-2, "precision": torch.float16}
+    expected = train(whole, batches, loss, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken, interrupted_at(7), loss, checkpoint=file, checkpoint_every=5, **settings)
+    assert train(new_model(), batches, loss, checkpoint=file, **settings) == expected
+    with pytest.raises(ValueError, match=r"precision was torch\.float16 and is now torch\.float32"):
+        train(new_model(), batches, loss, checkpoint=file, steps=12, lr=1e-2)
+
+
+def test_the_cost_is_measured_in_the_gpu_profile_alone(monkeypatch, capsys):
+    monkeypatch.setenv("LABUTILS_PROFILE", "cpu")
+    with metered("some-claim", tokens=10):
+        pass
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("LABUTILS_PROFILE", "gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with metered("some-claim", tokens=10):
+        pass
+    assert capsys.readouterr().out.startswith("trained on, tokens a second: ≈ ")
+
+
+def test_more_than_ten_gigabytes_are_refused(monkeypatch, capsys):
+    peaks = iter([9 * 2**30, 11 * 2**30])
+    monkeypatch.setenv("LABUTILS_PROFILE", "gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: next(peaks))
+    with metered("some-claim", tokens=10):
+        pass
+    assert "≈ 9.00 GiB" in capsys.readouterr().out
+    with pytest.raises(OutOfRange, match="is 11"), metered("some-claim", tokens=10):
+        pass
