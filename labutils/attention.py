@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def causal_mask(
@@ -173,6 +174,28 @@ def grouped_attention(
     return torch.einsum("bgrqk,bgkd->bgrqd", weights, value).flatten(1, 2)
 
 
+def fused_attention(
+    query: Float[Tensor, "batch n_heads queries d_key"],
+    key: Float[Tensor, "batch n_kv_heads keys d_key"],
+    value: Float[Tensor, "batch n_kv_heads keys d_value"],
+    mask: Bool[Tensor, "#queries keys"] | Bool[Tensor, "#batch #queries keys"] | None = None,
+    bias: Float[Tensor, "n_heads #queries keys"] | None = None,
+) -> Float[Tensor, "batch n_heads queries d_value"]:
+    """What `grouped_attention` computes, by torch's own function: on a GPU one kernel [dao2022flashattention].
+
+    Torch chooses the kernel by the device and the inputs. Where it has none that fits it does the plain arithmetic.
+    """
+    grouped = key.shape[1] != query.shape[1]
+    if mask is None:
+        return F.scaled_dot_product_attention(query, key, value, bias, enable_gqa=grouped)
+    sees = mask.any(-1, keepdim=True)
+    # A query that may look nowhere would get NaN, and give NaN to the gradients: let it look, and forget what it saw.
+    allowed = (mask | ~sees).unsqueeze(-3)
+    if bias is not None:
+        allowed = bias.masked_fill(~allowed, -math.inf)
+    return F.scaled_dot_product_attention(query, key, value, allowed, enable_gqa=grouped) * sees.unsqueeze(-3)
+
+
 def split_heads(x: Float[Tensor, "batch seq d_model"], n_heads: int) -> Float[Tensor, "batch n_heads seq d_head"]:
     """Cut each vector into `n_heads` pieces of equal length, one a head."""
     return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
@@ -256,7 +279,8 @@ class MultiHeadAttention(nn.Module):
         query, key, value = self._heads(x, context, rotate)
         if cache is not None:
             key, value = cache.append(key, value)
-        return self.output(merge_heads(grouped_attention(query, key, value, mask, bias)))
+        mix = fused_attention if query.is_cuda else grouped_attention
+        return self.output(merge_heads(mix(query, key, value, mask, bias)))
 
     def weights(
         self,

@@ -19,6 +19,7 @@ from labutils.attention import (
     attention_weights,
     causal_mask,
     dot_scores,
+    fused_attention,
     general_scores,
     grouped_attention,
     merge_heads,
@@ -356,6 +357,31 @@ def test_grouped_attention_equals_torch(n_kv_heads, queries, keys, masked, biase
             own_mask = visible[min(b, len(visible) - 1)]
             expected = attention(query[b, head], key[b, kv], value[b, kv], own_mask, own_bias)
             assert_equal(ours[b, head], expected)
+
+
+@given(
+    n_kv_heads=st.sampled_from([1, 2, 6]),
+    masked=st.sampled_from([None, "shared", "batch", "padding"]),
+    biased=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_torchs_kernel_gives_the_same_attention_and_gradients(n_kv_heads, masked, biased, seed):
+    """A query of the second text may look nowhere."""
+    parts = [normal(BATCH, n, KEYS, D_KEY, seed=seed + i) for i, n in enumerate((N_HEADS, n_kv_heads, n_kv_heads))]
+    mask = {
+        None: None,
+        "shared": random_mask(KEYS, KEYS, seed=seed),
+        "batch": random_mask(BATCH, KEYS, KEYS, seed=seed),
+        "padding": padding_mask(torch.tensor([KEYS, 0]), KEYS),
+    }[masked]
+    bias = normal(N_HEADS, KEYS, KEYS, seed=seed + 3) if biased else None
+    results = []
+    for function in (grouped_attention, fused_attention):
+        copies = [part.clone().requires_grad_() for part in parts]
+        mixed = function(*copies, mask, bias)
+        results.append((mixed, *torch.autograd.grad(mixed.square().sum(), copies)))
+    for ours, torchs in zip(*results, strict=True):
+        assert_equal(torchs, ours)
 
 
 def test_as_many_key_value_heads_as_heads_is_multi_head_attention_and_one_is_multi_query_attention():
