@@ -3,19 +3,22 @@
     MODELS            each job with its model: its revision, licence, size, and what the labs do with it
     offer(job)        what the labs call: load the model if the reader wants it, else print one line
     load(job)         load it, and fetch its files the first time
+    embed(...)        one vector for a text
 
 Every model is pinned to a commit, so that a lab runs on the same weights next year, and none asks for an account.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from labutils import runtime
 
@@ -83,7 +86,7 @@ MODELS = {
         id="google-t5/t5-small",
         revision="df1b051c49625cf57a3d0d8d3863ed4d13564fe4",
         licence="Apache-2.0",
-        parameters=60.5,
+        parameters=60.51,
         megabytes=243,
         kind="AutoModelForSeq2SeqLM",
         use="fills spans; its relative positions",
@@ -156,7 +159,19 @@ def load(
     with _quiet():
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         model = getattr(transformers, source.kind).from_pretrained(folder, **how)
+    if source.kind == "AutoModelForCausalLM":
+        model.loss_type = "ForCausalLM"  # GPT-2's class has another name, so transformers would guess this and warn
     return model.to(device).eval(), tokenizer
+
+
+@torch.no_grad()
+def embed(model: Any, tokenizer: Any, texts: Sequence[str]) -> Float[Tensor, "texts d_model"]:
+    """One vector for a text: the mean of its tokens' vectors in the last layer [reimers2019sentence].
+
+    Works with every model of the table but the encoder-decoder. The texts are read one by one, so none needs padding.
+    """
+    rows = [torch.tensor([tokenizer.encode(text)], device=model.device) for text in texts]
+    return torch.cat([model(row, output_hidden_states=True).hidden_states[-1].float().mean(1) for row in rows])
 
 
 def number_type(source: Source, device: torch.device) -> torch.dtype:

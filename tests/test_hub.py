@@ -113,6 +113,17 @@ def test_cuda_gets_what_it_computes_well_in(monkeypatch, capability, decoder, en
     assert hub.number_type(hub.MODELS["decoder"], torch.device("cpu")) == torch.float32
 
 
+@pytest.mark.parametrize(("job", "body"), [("embedding", ""), ("encoder", "bert"), ("decoder", "transformer")])
+def test_a_texts_vector_is_the_mean_that_a_padded_batch_gives(cached, job, body):
+    model, tokenizer = hub.load(job, dtype=torch.float64)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    texts = ["the bank of the river", "a boat", "the farmer watches some horses and the dogs near the barn"]
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    reader = getattr(model, body) if body else model
+    states, real = reader(**batch).last_hidden_state, batch["attention_mask"][..., None]
+    torch.testing.assert_close(hub.embed(model, tokenizer, texts).double(), (states * real).sum(1) / real.sum(1))
+
+
 def test_loading_prints_nothing_when_there_is_nothing_to_fetch(cached, capfd):
     hub.load("encoder")  # a checkpoint with weights that this class has no use for
     assert capfd.readouterr() == ("", "")
