@@ -31,7 +31,7 @@ import torch
 from labutils import hub, plotting, sampling
 from labutils.checks import check
 from labutils.evidence import measure
-from labutils.runtime import device, dtype, profile
+from labutils.runtime import device, profile
 from labutils.weights import load_world_decoder
 from labutils.widgets import sampling_explorer
 from labutils.world import World
@@ -958,23 +958,40 @@ min(p, q) + max(0, p − q) = p. The gain depends on how often the two agree, th
 
 ## With a real model
 
-In the `gpu` profile, the next cell loads GPT-2 (124 million parameters) and runs the same functions on it: the same
-loop, the same nucleus, the same circle under greedy decoding.
+In the `gpu` profile, or when you ask for it, the next cells load GPT-2 (`openai-community/gpt2`: 124 million
+parameters, 549 MB, licence MIT) and run the same functions on it: first beside those of the `transformers` library,
+then for their texts.
+
+**Predict.** GPT-2 chooses among 50,257 tokens. How many does a nucleus of 0.9 leave after "For dessert we had the"?
 """
 
 # %%
-if profile() == "gpu":
-    try:
-        gpt2, tokenizer = hub.load("gpt2", device=device(), dtype=dtype())
-        real_model = sampling.HuggingFaceModel(gpt2)
-        text = torch.tensor([tokenizer.encode("For dessert we had the")], device=device())
-        for setting in ({"greedy": True}, {"top_p": 0.9}, {"temperature": 1.5}):
-            made = sampling.generate(real_model, text, max_new_tokens=80, **setting).tokens[0].tolist()
-            print(setting, f"seen before: {seen_before(made):.2f}", tokenizer.decode(made), sep="\n", end="\n\n")
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell loads GPT-2 and compares greedy, nucleus and warm text.")
+if loaded := hub.offer("decoder", dtype=torch.float32):
+    gpt2, tokenizer = loaded
+    text = torch.tensor([tokenizer.encode("For dessert we had the")], device=device())
+    ours = sampling.generate(sampling.HuggingFaceModel(gpt2), text, max_new_tokens=40, greedy=True).tokens
+    settings = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    theirs = gpt2.generate(text, attention_mask=torch.ones_like(text), max_new_tokens=40, **settings)
+    print("greedy, 40 tokens: the same as generate():", torch.equal(ours, theirs))
+
+# %%
+from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+others = {"temperature": (0.7, TemperatureLogitsWarper), "top_k": (40, TopKLogitsWarper)}
+others |= {"top_p": (0.9, TopPLogitsWarper), "min_p": (0.05, MinPLogitsWarper)}
+if loaded:
+    with torch.no_grad():
+        scores = gpt2(text).logits[:, -1]
+    for name, (value, warper) in others.items():
+        kept = sampling.filter_logits(scores, **{name: value})
+        apart = (kept.softmax(-1) - warper(value)(text, scores).softmax(-1)).abs().max()
+        print(f"{name} = {value}: {int(kept.isfinite().sum())} tokens left, largest difference {apart:.1e}")
+
+# %%
+if loaded:
+    for setting in ({"greedy": True}, {"top_p": 0.9}, {"temperature": 1.5}):
+        made = sampling.generate(sampling.HuggingFaceModel(gpt2), text, max_new_tokens=80, **setting).tokens[0].tolist()
+        print(setting, f"seen before: {seen_before(made):.2f}", tokenizer.decode(made), sep="\n", end="\n\n")
 
 # %% [markdown]
 r"""
