@@ -46,7 +46,7 @@ from labutils.checks import check
 from labutils.evidence import measure
 from labutils.models import Config, Decoder
 from labutils.objectives import causal_loss
-from labutils.runtime import device, dtype, profile
+from labutils.runtime import device
 from labutils.tokenizer import ByteTokenizer
 from labutils.training import train
 from labutils.weights import load_world_decoder, load_world_encoder
@@ -1098,26 +1098,45 @@ this course does. And of `llm-designed-to-understand` only the loss could be mea
 
 ## With a real model
 
-In the `gpu` profile, the next cell asks GPT-2 (124 million parameters): what its tokens are, what it thinks comes next,
-and how it answers.
+In the `gpu` profile, or when you ask for them, the next cells load two models. GPT-2 (`openai-community/gpt2`: 124
+million parameters, 549 MB, licence MIT) continues a text. SmolLM2-Instruct (`HuggingFaceTB/SmolLM2-135M-Instruct`: 135
+million parameters, 271 MB, licence Apache-2.0) was tuned to answer, and its tokenizer brings the form of a chat.
+
+**Predict.** Of how many tokens is the Chinese sentence made, whose 15 characters are 45 bytes?
 """
 
 # %%
-if profile() == "gpu":
-    try:
-        gpt2, real = hub.load("gpt2", device=device(), dtype=dtype())
-        for name, text in sentence.items():
-            print(name, len(real.encode(text)), "tokens with GPT-2's tokenizer,", size[name], "with ours")
-        ids = torch.tensor([real.encode("Ganymede is a moon of")], device=device())
-        best = sampling.HuggingFaceModel(gpt2)(ids)[0, -1].float().softmax(-1).topk(5)
-        print([(real.decode(i), round(p, 3)) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)])
-        ids = torch.tensor([real.encode("Where is Ganymede?")], device=device())
-        made = sampling.generate(sampling.HuggingFaceModel(gpt2), ids, max_new_tokens=30, greedy=True)
-        print(real.decode(made.tokens[0].tolist()))
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell loads GPT-2, counts its tokens and asks it about Ganymede.")
+both = {"English": "The moon travels with its planet around the sun.", "Chinese": "月亮和它的行星一起绕着太阳转。"}
+if loaded := hub.offer("decoder"):
+    gpt2, gpt2_tokenizer = loaded
+    for name, line in both.items():
+        pieces = gpt2_tokenizer.encode(line)
+        print(f"{name}: {len(line)} characters, {len(line.encode())} bytes, {len(pieces)} tokens,", end=" ")
+        print("the same text again:", gpt2_tokenizer.decode(pieces) == line)
+    asked = torch.tensor([gpt2_tokenizer.encode("Ganymede is a moon of")], device=device())
+    with torch.no_grad():
+        best = gpt2(asked).logits[0, -1].float().softmax(-1).topk(5)
+    print(*(f"{gpt2_tokenizer.decode([i])!r} {p:.3f}" for p, i in zip(*map(torch.Tensor.tolist, best), strict=True)))
+    made = sampling.generate(sampling.HuggingFaceModel(gpt2), asked, max_new_tokens=30, greedy=True)
+    print(gpt2_tokenizer.decode(made.tokens[0].tolist()))
+
+# %% [markdown]
+r"""
+The same question, put to the tuned model twice: as it stands, and as a user's turn in the template that the model was
+tuned with.
+"""
+
+# %%
+from labutils import completions
+
+if loaded := hub.offer("instruct"):
+    tuned, chat_tokenizer = loaded
+    question = "Where is Ganymede?"
+    turns = [{"role": "user", "content": question}]
+    print(chat_tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+    for name, as_turn in (("as it stands", False), ("as a turn", True)):
+        answers = completions.HuggingFace(model=tuned, tokenizer=chat_tokenizer, max_new_tokens=30, chat=as_turn)
+        print(f"{name}: {answers([question])[0]!r}")
 
 # %% [markdown]
 r"""
