@@ -5,6 +5,8 @@
 - `worker`: the student's end; runs their code on plain inputs and answers with plain outputs
 - `rings`: what that process gives up before the student's code starts (Linux)
 - `frames`: how the two ends write plain data to each other
+- `batch`: a run over many files: which they are, what is finished, shards, and putting them together
+- `engines`: who grades in a run, processes of this machine or the workers of a Dask cluster, and what if one dies
 - `score`: draws the inputs, compares the outputs with the reference, finds the sentence that explains a failure
 - `report`: the result of a file as plain data with a version, and its file
 - `formats`, `gradebook`: what others read, made from those files: feedback, test reports, CSV; what lateness costs
