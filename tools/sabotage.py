@@ -29,7 +29,7 @@ def run_all(path: Path) -> list[str]:
         result = subprocess.run(
             [sys.executable, str(Path(__file__).resolve()), "--in-this-process", str(path.resolve())],
             cwd=folder,
-            env=env | {"LABUTILS_PROFILE": "cpu"},
+            env=env | {"LABUTILS_PROFILE": "cpu", "LABUTILS_STILL": "1"},
             capture_output=True,
             text=True,
             timeout=SECONDS,
