@@ -30,6 +30,7 @@ import torch
 
 from labutils import hub, plotting, sampling
 from labutils.checks import check
+from labutils.controls import controls
 from labutils.evidence import measure
 from labutils.runtime import device, profile
 from labutils.weights import load_world_decoder
@@ -673,6 +674,24 @@ Move the three sliders. The first row that disappears tells you which rule is at
 
 # %%
 sampling_explorer(words, logits.tolist(), shown=6)
+
+# %% [markdown]
+r"""
+The figure computes in your browser. Here are the same three settings on the lab's own function: in a notebook with a
+running kernel you see sliders, and the cell's code runs at each move. The page of the book has no kernel and shows the
+first result alone. Change the code as you like, for instance to print the words that were cut.
+"""
+
+
+# %%
+def kept(temperature=0.7, top_k=80, top_p=0.9):
+    p = sampling.filter_logits(logits, temperature=temperature, top_k=top_k, top_p=top_p).softmax(-1)
+    print(f"{int((p > 0).sum())} of {len(words)} words can be drawn, the most likely ones:")
+    for value, place in zip(*p.topk(4), strict=True):
+        print(f"{words[place]:8} {value:.4f}")
+
+
+controls(kept, temperature=(0.1, 3.0, 0.1), top_k=(1, 80, 1), top_p=(0.05, 1.0, 0.05))
 
 # %% [markdown]
 r"""
