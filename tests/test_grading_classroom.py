@@ -150,7 +150,7 @@ def test_a_students_repository_gets_advice(tmp_path: Path):
 
 def test_an_instructors_folder_gets_grades(tmp_path: Path):
     repository = tmp_path / "repository"
-    roster = b"student_id,last_name,first_name\nada,Lovelace,Ada\nbob,Bool,Bob\neve,Absent,Eve\n"
+    roster = b"student_id,last_name,first_name\nada,North,Ada\nbob,South,Bob\neve,Absent,Eve\n"
     wrong, right = (as_bytes(notebook([TEMPERATURE.format(operator)])) for operator in "*/")
     commit(repository, {"in/ada.ipynb": SOLUTION, "roster.csv": roster}, "2026-10-01T20:00:00Z")
     commit(repository, {"in/bob.ipynb": wrong}, "2026-10-01T21:00:00Z")

@@ -176,7 +176,7 @@ DUE = moment("2026-10-01T12:00")
 
 ROSTER = """\
 student_id,last_name,first_name,email,section,canvas_id,sis_user_id,sis_login_id,submitted,due
-ada,Lovelace,Ada,ada@example.org,One,17,s17,al,2026-10-01T11:59:59Z,
+ada,North,Ada,ada@example.org,One,17,s17,al,2026-10-01T11:59:59Z,
 bob,"O'Hara, Jr.",Bob,,,,,,,
 dan,Danger,=HYPERLINK("http://x"),@x,-1,18,,+dan,,2026-10-05
 """
@@ -218,7 +218,7 @@ def test_nbgraders_columns(roster):
     )
     due = "2026-10-01 12:00:00"
     assert lines == [
-        ["lab12", due, "2026-10-01 11:59:59", "ada", "Lovelace", "Ada", "ada@example.org", "5.0", "0.0", "5.0", "5.0"],
+        ["lab12", due, "2026-10-01 11:59:59", "ada", "North", "Ada", "ada@example.org", "5.0", "0.0", "5.0", "5.0"],
         ["lab12", due, "2026-10-02 10:00:00", "bob", "O'Hara, Jr.", "Bob", "", "2.47", "0.5", "1.97", "5.0"],
         ["lab12", due, "2026-10-02 10:00:00", "cyd", "", "", "", "0.0", "0.0", "0.0", "5.0"],
         ["lab12", "2026-10-05 00:00:00", "", "dan", "Danger", '\'=HYPERLINK("http://x")', "'@x", *["0.0"] * 3, "5.0"],
@@ -242,7 +242,7 @@ def test_canvas_columns(roster):
     columns, students = canvas_reads(gradebook.canvas_csv(lines))
     assert columns == [["Lab 12 (4711)"], ["5"]]
     assert students == {
-        "Lovelace, Ada": ["17", "s17", "al", "One", "5"],
+        "North, Ada": ["17", "s17", "al", "One", "5"],
         "O'Hara, Jr., Bob": ["", "", "bob", "", "1.97"],
         "cyd": ["", "", "cyd", "", "0"],
         'Danger, =HYPERLINK("http://x")': ["18", "", "'+dan", "'-1", "0"],
