@@ -59,7 +59,7 @@ class ScalingRole(SphinxRole):
         if said is None:
             log.warning("The scaling law has no %r.", self.text, location=self.get_location(), type="scaling")
             return [nodes.literal("", self.text)], []
-        return [nodes.inline("", said, classes=["measured"])], []
+        return [nodes.Text(said)], []
 
 
 def setup(app: Sphinx) -> dict:

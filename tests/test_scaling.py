@@ -103,8 +103,11 @@ def test_what_the_chapter_says_in_words_holds():
     # First below the line, then above it: a bend, and no scatter. And one step is far steeper than all others.
     assert max(compute["residuals"][:2]) < 0 < min(compute["residuals"][2:7])
     assert max(compute["local"]) > 4 > 3.1 > sorted(compute["local"])[-2]
-    # With the text fixed, the exponent falls to nearly nothing: the larger half is limited by what it has read.
+    # With the text fixed, the exponent falls to nearly nothing, and more text does what more weights did not.
     assert min(weights["local"][:2]) > 1 > 0.3 > max(weights["local"][-2:])
+    last, larger = compute["points"][-1], weights["points"][-2:]
+    assert (last["weights"], last["tokens"]) == (35_008, 4 * larger[0]["tokens"])
+    assert last["gap"] < min(point["gap"] for point in larger)
     assert max(tokens["local"]) - min(tokens["local"]) < 0.1
 
 

@@ -30,7 +30,7 @@ def scaling() -> Figure:
     above.legend(frameon=False, fontsize=8, title="weights", title_fontsize=8, loc="lower left")
     below.axhline(1, color=INK, linewidth=1, linestyle="--")
     below.plot(compute, np.exp(fit["residuals"]), "o", mfc="none", mec=INK, ms=8)
-    below.set(yscale="log", xlabel="operations (log scale)", ylabel="gap / fit")
+    below.set(yscale="log", xlabel="operations (log scale)", ylabel="gap / fit", ylim=(0.4, 2.5))
     below.set_yticks([0.5, 1, 2], ["½", "1", "2"])
     below.minorticks_off()
     return figure
