@@ -1183,15 +1183,16 @@ decoder                  1.781
 
 ## With a real model
 
-In the `gpu` profile the next cells load GPT-2 (124 million parameters) and score a few lines of English: by the mean
-and by the three most surprising tokens.
+In the `gpu` profile, or when you ask for them, the next cells use two models. GPT-2 (`openai-community/gpt2`: 124
+million parameters, 549 MB, licence MIT) scores a few lines of English: by the mean and by the three most surprising
+tokens. MiniLM (`sentence-transformers/all-MiniLM-L6-v2`: 23 million parameters, 91 MB, licence Apache-2.0) looks for
+copies that share no words.
 
 **Predict.** Which line will have the lowest mean, and which the lowest "worst three"?
 """
 
 # %%
 from labutils import hub
-from labutils.runtime import dtype
 
 lines = {
     "good": "The council met on Tuesday to discuss the new bridge, which will open in the spring.",
@@ -1210,16 +1211,30 @@ def scored(model, text):
 
 
 # %%
-if profile() == "gpu":
-    try:
-        gpt2, gpt2_tokenizer = hub.load("gpt2", device=device(), dtype=dtype())
-        for name, line in lines.items():
-            text = torch.tensor([gpt2_tokenizer.encode(line)], device=device())
-            print(name, "mean {:.2f}, worst three {:.2f}".format(*scored(gpt2, text)))
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell loads GPT-2 and scores good and bad lines of English.")
+if loaded := hub.offer("decoder"):
+    gpt2, gpt2_tokenizer = loaded
+    for name, line in lines.items():
+        text = torch.tensor([gpt2_tokenizer.encode(line)], device=device())
+        print(name, "mean {:.2f}, worst three {:.2f}".format(*scored(gpt2, text)))
+
+# %% [markdown]
+r"""
+Shared word 3-grams find a copy. They do not find the same thing said in other words; the cosine of two sentence vectors
+may ([Reimers and Gurevych, 2019](../chapters/bibliography.md)).
+"""
+
+# %%
+original = "The council met on Tuesday to discuss the new bridge."
+others = {
+    "one word changed": "The council met on Monday to discuss the new bridge.",
+    "other words": "On Tuesday the town's leaders talked about the bridge that is being built.",
+    "other subject": "The recipe asks for two eggs and a cup of flour.",
+}
+if loaded := hub.offer("embedding"):
+    first = hub.embed(*loaded, [original])
+    for name, line in others.items():
+        cosine = torch.nn.functional.cosine_similarity(first, hub.embed(*loaded, [line])).item()
+        print(f"{name}: Jaccard {curation.ngram_jaccard(original, line):.2f}, cosine {cosine:.2f}")
 
 # %% [markdown]
 r"""
