@@ -220,8 +220,7 @@ def _fetch(source: Source) -> Path:
             why = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
             raise Unavailable(f"{name} of {source.id} did not arrive: {why}. Run the cell again.") from error
         if not _intact(path):
-            path.resolve().unlink()
-            path.unlink()
+            _forget(path)
             raise Unavailable(
                 f"{name} of {source.id} is damaged: its checksum is not the one that the hub names. It has been "
                 "deleted; run the cell again to fetch it anew."
@@ -251,11 +250,19 @@ def _intact(path: Path) -> bool:
 
     True as well where the name does not tell: for small files, and where the system has no symbolic links.
     """
-    stored = path.resolve()
-    if len(stored.name) != 64:
+    # One step only: the stored file may itself be a link, into a store that names its files otherwise.
+    name = path.readlink().name if path.is_symlink() else ""
+    if len(name) != 64:
         return True
-    with stored.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == stored.name
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == name
+
+
+def _forget(path: Path) -> None:
+    """Delete a file of the cache, and what it links to."""
+    stored = path.parent / path.readlink()
+    for part in (path.resolve(), stored, path):
+        part.unlink(missing_ok=True)
 
 
 def _refusal(source: Source, name: str, error: Exception) -> str:
@@ -269,8 +276,8 @@ def _refusal(source: Source, name: str, error: Exception) -> str:
             return f"The model hub no longer shows {source.id} to readers without an account."
         case errors.RevisionNotFoundError():
             return f"The model hub no longer has revision {source.revision[:7]} of {source.id}."
-        case errors.RemoteEntryNotFoundError():
+        case errors.EntryNotFoundError():
             return f"Revision {source.revision[:7]} of {source.id} has no file {name} on the model hub."
         case _:
-            why = str(error).strip().partition("\n")[0].rstrip(".")
+            why = str(error).partition("\n")[0].partition(" for url")[0].rstrip(".")
             return f"The model hub does not give {name} of {source.id} at the moment: {why}."
