@@ -1,6 +1,7 @@
 """A run that is killed, at whatever moment, and what lies in its folder before and after it is given again."""
 
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -54,50 +56,47 @@ def alone_in_its_group(papers: list[Paper], out: Path) -> None:
     run(papers, out)
 
 
-def killed_after(seconds: float, papers: list[Paper], out: Path) -> bool:
-    """Run in a process group of its own and kill all of it. Returns whether it was killed before its end."""
+def killed(papers: list[Paper], out: Path, files: float, seconds: float) -> bool:
+    """Run in a process group of its own and kill all of it, some seconds after there are so many files in `out`.
+
+    Returns whether it was killed before its end.
+    """
     process = multiprocessing.get_context("fork").Process(target=alone_in_its_group, args=(papers, out))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of a fork where other tests have left threads
         process.start()
+    while process.is_alive() and len(made_up.files(out)) < files:
+        time.sleep(0.001)
     process.join(seconds)
     if not process.is_alive():
         assert process.exitcode == 0
         return False
     for kill in (partial(os.killpg, process.pid), partial(os.kill, process.pid)):  # it may not have a group yet
-        try:
+        with suppress(ProcessLookupError):
             kill(signal.SIGKILL)
-        except ProcessLookupError:
-            continue
     process.join()
     return True
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path: Path, seed):
-    names = [*(f"a{i:02}" for i in range(40)), "dies-1", "raises-once-1"]
-    papers = made_up.papers(tmp_path / "in", *names)
-    start = time.monotonic()
-    assert not killed_after(60, papers, tmp_path / "undisturbed")
-    duration = time.monotonic() - start
+    papers = made_up.papers(tmp_path / "in", *(f"a{i:02}" for i in range(30)), "dies-1", "raises-once-1")
+    out, draw = tmp_path / "out", random.Random(seed)
+    assert not killed(papers, tmp_path / "undisturbed", math.inf, 60)
     want, kills, finished = made_up.files(tmp_path / "undisturbed"), 0, 0
     (tmp_path / "in" / "raises-once-1.happened").unlink()
-    draw = random.Random(seed)
-    while killed_after(draw.uniform(0, duration), papers, tmp_path / "out"):
+    while killed(papers, out, len(made_up.files(out)) + draw.choice((0, 1, 5, 20)), draw.uniform(0, 0.03)):
         kills += 1
-        there = sorted((tmp_path / "out" / "results").glob("[!.]*"))
+        there = [*(out / "results").glob("[!.]*")]
         for path in there:
             assert path.read_bytes() == want[f"results/{path.name}"]  # whole, and as it will stay
         assert len(there) >= finished
         finished = len(there)
-        if (tmp_path / "out" / "run.json").exists():
-            assert batch.Record.read(tmp_path / "out")
-        if kills == 12:  # enough
-            duration *= 4
+        assert finished == 0 or batch.Record.read(out)
     assert kills
-    assert made_up.files(tmp_path / "out") == want
-    assert run(papers, tmp_path / "out") == []
-    assert made_up.files(tmp_path / "out") == want
+    assert made_up.files(out) == want
+    assert run(papers, out) == []
+    assert made_up.files(out) == want
 
 
 def descendants(pid: int) -> set[int]:

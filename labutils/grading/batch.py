@@ -13,8 +13,8 @@ import platform
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -266,7 +266,7 @@ def run(
     papers: list[Paper],
     out: Path,
     settings: Settings,
-    engine: Callable[[list[Paper], Settings], Iterator[dict]],
+    engine: Callable[[list[Paper], Settings], Generator[dict, None, None]],
     *,
     shard: Shard = WHOLE,
     tell: Callable[[dict, bool], None] = lambda result, is_new: None,
@@ -287,11 +287,13 @@ def run(
                 tell(result, False)
             else:
                 left.append(paper)
-        for number, result in enumerate(engine(left, settings) if left else ()):
-            if not number:  # from here on the folder is this run's; before, the run may still be refused
-                record.write(out)
-            report.write(result, out)
-            tell(result, True)
+        if left:
+            with closing(engine(left, settings)) as results:
+                for number, result in enumerate(results):
+                    if not number:  # from here on the folder is this run's; before, the run may still be refused
+                        record.write(out)
+                    report.write(result, out)
+                    tell(result, True)
         return _finish(out, record, write)
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -100,13 +100,13 @@ def _serve(connection: Connection, others: list[Connection], parent: int, settin
     except SandboxError as error:
         connection.send(str(error))
         return
-    with sandbox, suppress(EOFError, SandboxError):  # the run is over, or the sandbox is and so is this process
+    with sandbox, suppress(EOFError, ConnectionError, SandboxError):  # the run is over, or the sandbox
         connection.send(sandbox.isolation)
         while True:
             connection.send(grade_paper(connection.recv(), settings, sandbox))
 
 
-def local(papers: list[Paper], settings: Settings, *, jobs: int) -> Iterator[dict]:
+def local(papers: list[Paper], settings: Settings, *, jobs: int) -> Generator[dict, None, None]:
     """Grade with `jobs` processes. Raises SandboxError where they cannot start or do not isolate."""
     if sys.platform != "linux":
         start(settings)  # it says why not
@@ -201,7 +201,7 @@ def chunks(papers: list[Paper], workers: int) -> list[list[Paper]]:
 
 def spread(
     papers: list[Paper], settings: Settings, executor: Executor, *, workers: int, lost: tuple[type[Exception], ...]
-) -> Iterator[dict]:
+) -> Generator[dict, None, None]:
     """Grade through an executor of `concurrent.futures`, which raises one of `lost` where a task ended its worker.
 
     Such a task is halved until the paper that did it stands alone.
@@ -236,7 +236,7 @@ def _same_version(theirs: str) -> None:
         raise BatchError(f"A worker has another grader than you: {theirs}, and here {version()}. Install the same.")
 
 
-def dask(papers: list[Paper], settings: Settings, *, address: str, jobs: int) -> Iterator[dict]:
+def dask(papers: list[Paper], settings: Settings, *, address: str, jobs: int) -> Generator[dict, None, None]:
     """Grade on the Dask cluster at `address`, or on one of `jobs` processes here if that is "local".
 
     The workers read the papers by their paths, so they need the same folders. They are sent the seed, and whoever can
@@ -261,7 +261,12 @@ def _client(address: str, jobs: int):
             client.wait_for_workers(1, timeout=60)
             yield client, KilledWorker
         return
-    here: dict[str, Any] = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
+    here: dict[str, Any] = {
+        "n_workers": jobs,
+        "threads_per_worker": 1,
+        "dashboard_address": "127.0.0.1:0",
+        "silence_logs": 50,
+    }
     one_retry = {"distributed.scheduler.allowed-failures": 1}
     with dask.config.set(one_retry), LocalCluster(**here) as cluster, Client(cluster) as client:
         yield client, KilledWorker

@@ -6,6 +6,7 @@ What is tested with it is who grades, what is written and when, not the score.
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from labutils.grading import batch, engines
@@ -66,5 +67,9 @@ def papers(folder: Path, *names: str) -> list[batch.Paper]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """Every file below a folder, by its path. Another process may be writing there."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
