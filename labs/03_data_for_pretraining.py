@@ -989,7 +989,7 @@ funnel; the good pages themselves.
 from labutils.models import Config, Decoder
 from labutils.objectives import bits_per_byte, causal_loss
 from labutils.runtime import device, profile, seed
-from labutils.training import train
+from labutils.training import metered, train
 
 STEPS, BATCH = 150, 16
 probe = world.sample(300, LENGTH, seed=5).tokens
@@ -1144,7 +1144,8 @@ def windows(step):
 # %%
 seed(0)
 decoder = Decoder(Config(vocab_size=tokenizer.vocab_size, n_layers=1, max_len=CONTEXT)).to(device())
-losses = train(decoder, windows, lambda model, batch: causal_loss(model(batch), batch), steps=steps, lr=1e-2)
+with metered(claim, tokens=steps * BATCH_SIZE * CONTEXT):
+    losses = train(decoder, windows, lambda model, batch: causal_loss(model(batch), batch), steps=steps, lr=1e-2)
 pieces = held_out.unfold(0, CONTEXT, CONTEXT - 1).to(device())
 with torch.no_grad():
     loss = causal_loss(decoder(pieces), pieces).item()
