@@ -1037,44 +1037,64 @@ in small models; not in the pass.*
 
 ## With a real model
 
-In the `gpu` profile, the next cell loads BERT base (110 million parameters): it fills a blank, doubts a wrong word, and
-has two vectors for *bank*.
+In the `gpu` profile, or when you ask for it, the next cells load BERT (`google-bert/bert-base-uncased`: 110 million
+parameters, 441 MB, licence Apache-2.0). It fills a blank, doubts a wrong word, and has two vectors for *bank*; and our
+corruption and our loss are put to it.
+
+**Predict.** How alike are its two vectors of *bank*, as a cosine?
 """
 
 
 # %%
-def ask_bert(bert, tokenizer):
-    """Fill a blank; what BERT believes of a wrong word; the cosine of two vectors of one word."""
+def reader(bert, tokenizer):
+    """A function from a text to its tokens, BERT's belief at each place, and the vectors there."""
 
     def read(text):
         tokens = torch.tensor([tokenizer.encode(text)], device=device())
         found = bert(tokens, output_hidden_states=True)
         return tokens[0].tolist(), found.logits[0].float().softmax(-1), found.hidden_states[-1][0].float()
 
-    tokens, p, _ = read("The dogs near the old tree [MASK] a boat.")
-    top = p[tokens.index(tokenizer.mask_token_id)].topk(5).indices.tolist()
-    print("blank:", ", ".join(tokenizer.convert_ids_to_tokens(top)))
-    tokens, p, _ = read("She put the milk into the sentence and closed the door.")
-    print(f"belief in 'sentence': {p[tokens.index(tokenizer.convert_tokens_to_ids('sentence')), tokens].max():.3f}")
-    return tokenizer.convert_tokens_to_ids("bank"), read
+    return read
+
+
+def two_vectors(read, token, texts):
+    """The cosine of the vectors of one token in two texts."""
+    found = [read(text) for text in texts]
+    a, b = (vectors[tokens.index(token)] for tokens, _, vectors in found)
+    return F.cosine_similarity(a, b, dim=0).item()
 
 
 # %%
-def two_banks(bank, read, texts=("He sat on the bank of the river.", "He took the money to the bank.")):
-    """The cosine of the vectors of 'bank' in two sentences."""
-    found = [read(text) for text in texts]
-    a, b = (vectors[tokens.index(bank)] for tokens, _, vectors in found)
-    print(f"cosine of the two vectors of 'bank': {F.cosine_similarity(a, b, dim=0):.2f}")
+if loaded := hub.offer("encoder", dtype=torch.float32):
+    bert, bert_tokenizer = loaded
+    read, (blank, bank, odd) = reader(*loaded), bert_tokenizer.convert_tokens_to_ids(["[MASK]", "bank", "sentence"])
+    with torch.no_grad():
+        tokens, p, _ = read("The dogs near the old tree [MASK] a boat.")
+        best = p[tokens.index(blank)].topk(5).indices.tolist()
+        print("blank:", ", ".join(bert_tokenizer.convert_ids_to_tokens(best)))
+        tokens, p, _ = read("She put the milk into the sentence and closed the door.")
+        print(f"belief in 'sentence': {p[tokens.index(odd), odd]:.3f}")
+        banks = "He sat on the bank of the river.", "He took the money to the bank."
+        print(f"cosine of the two vectors of 'bank': {two_vectors(read, bank, banks):.2f}")
 
+# %% [markdown]
+r"""
+Now the objective itself: our `mask_tokens` corrupts a text, BERT reads it, and our `masked_loss` is compared with the
+loss that the model computes.
+"""
 
-if profile() == "gpu":
-    try:
-        with torch.no_grad():
-            two_banks(*ask_bert(*hub.load("bert", device=device())))
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell lets BERT fill a blank, doubt a wrong word, and read 'bank' twice.")
+# %%
+if loaded:
+    page = "The river runs past the old mill. Nobody has lived there since the flood, and its wheel is broken."
+    text = torch.tensor([bert_tokenizer.encode(page)])
+    settings = {"mask_token": blank, "vocab_size": len(bert_tokenizer), "special": bert_tokenizer.all_special_ids}
+    given, chosen = mask_tokens(text, torch.Generator().manual_seed(1), rate=0.3, **settings)
+    print(bert_tokenizer.decode(given[0]))
+    text, given, chosen = (part.to(device()) for part in (text, given, chosen))
+    with torch.no_grad():
+        found = bert(given, labels=torch.where(chosen, text, -100))
+    ours = masked_loss(found.logits.float(), text, chosen)
+    print(f"{chosen.sum()} of {text.shape[1]} tokens: {ours:.2f} nats each (its own loss: {found.loss:.2f})")
 
 # %% [markdown]
 r"""
