@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from contextlib import suppress
@@ -27,8 +28,11 @@ SETTINGS = made_up.SETTINGS
 
 
 @pytest.fixture(autouse=True)
-def toy(monkeypatch):
+def toy(monkeypatch, tmp_path_factory: pytest.TempPathFactory):
     """Engines whose processes grade at once, by the name of the file, for lab 99."""
+    scratch = str(tmp_path_factory.mktemp("scratch"))  # who is killed leaves a folder there
+    monkeypatch.setattr(tempfile, "tempdir", scratch)
+    monkeypatch.setenv("TMPDIR", scratch)
     monkeypatch.setattr(labutils.exercises, "__path__", [*labutils.exercises.__path__])
     grade99.know_lab_99()
     made_up.install(monkeypatch)
