@@ -1,0 +1,189 @@
+"""What the labs cost and how near they come to the exact laws: the table in benchmarks/gpu.md.
+
+    python benchmarks/gpu.py            # on a machine with a GPU all labs in the gpu profile, else in the cpu profile
+    python benchmarks/gpu.py 04 06      # these labs only
+
+Each lab's solution is run by nbclient in an empty folder. What was measured before, of other labs or in the other
+profile, stays: benchmarks/gpu.json holds it. A cell that fails does not end the run; the table counts such cells.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from labutils import runtime
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, TABLE = Path(__file__).with_suffix(".json"), Path(__file__).with_suffix(".md")
+SECONDS = 3600  # a cell that takes longer hangs
+
+# Dense products in 16 bits, operations a second, as the maker gives them [nvidia2018turing] [nvidia2022h100].
+PEAKS = {"Tesla T4": 65e12, "NVIDIA H100 80GB HBM3": 989e12}
+
+# The number by which a lab says how near its trained model comes to the exact law.
+NEAR = {
+    "02": "llm-size-understanding/kl-32-fresh",
+    "03": "pretrain-quality-filter/kl-good",
+    "04": "pretrain-statistical-representation/above-floor",
+    "05": "enc-denoising-analogy/gap-bert",
+    "06": "seq2seq-decoder-reconstructs-sentence/way",
+}
+
+ABOUT = """\
+# The labs on a CPU and on a GPU
+
+Written by `python benchmarks/gpu.py`. Each cell of the table holds CPU / GPU; – stands for what was not run.
+
+On the CPU: seconds of the processor, with one thread, and the memory of the whole process. On the GPU: seconds of the
+clock, and the memory that torch took on the card. Tokens and operations are counted in training alone, which is in 32
+bits unless a lab asks for less; the peak is what the card's maker gives for dense products in 16 bits. "Near the law"
+is the number that the lab measures under the key in the last table.
+"""
+
+# Runs before the lab, which then imports the `train` that is put in the place of the real one. The operations of a
+# training are those of its first forward pass, three times (the backward pass is twice as much), times its steps.
+BEFORE = '''\
+import json, resource, time
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from labutils import runtime, training
+
+started, started_cpu = time.perf_counter(), time.process_time()
+trained = {"tokens": 0, "operations": 0, "seconds": 0.0}
+on_gpu = runtime.device().type == "cuda"
+
+def clock():
+    """On a GPU the time of day, when its work is done; else the processor's time, which other work does not change."""
+    if on_gpu:
+        torch.cuda.synchronize()
+    return time.perf_counter() if on_gpu else time.process_time()
+
+def wrap(train):
+    def wrapped(model, batches, loss, *, steps, **settings):
+        read, counts = [], []
+        hooks = [
+            module.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].numel()))
+            for module in model.modules() if isinstance(module, nn.Embedding)
+        ]
+
+        def counting(model, batch):
+            if counts:
+                return loss(model, batch)
+            with FlopCounterMode(display=False) as counter:
+                value = loss(model, batch)
+            counts.append(counter.get_total_flops())
+            for hook in hooks:
+                hook.remove()
+            return value
+
+        start = clock()
+        losses = train(model, batches, counting, steps=steps, **settings)
+        trained["seconds"] += clock() - start
+        trained["tokens"] += sum(read) * steps
+        trained["operations"] += 3 * sum(counts) * steps
+        return losses
+    return wrapped
+
+training.train = wrap(training.train)
+'''
+
+AFTER = """\
+here = clock()
+peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps(trained | {
+    "lab_seconds": here - (started if on_gpu else started_cpu),
+    "memory": peak / 2**30,
+    "device": torch.cuda.get_device_name() if on_gpu else "CPU, one thread",
+}))
+"""
+
+
+def run(notebook: NotebookNode, profile: str) -> NotebookNode:
+    """Run it in an empty folder, in this profile; on the CPU offline and with one thread."""
+    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+        env = os.environ | {"LABUTILS_PROFILE": profile}
+        if profile == "cpu":
+            env |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        client = NotebookClient(notebook, timeout=SECONDS, allow_errors=True, resources={"metadata": {"path": folder}})
+        return client.execute(env=env)
+
+
+def result(notebook: NotebookNode) -> dict[str, Any]:
+    """What the last cell printed, the lab's evidence by its key, and how many cells failed."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    printed = json.loads(outputs[-1].text)
+    evidence = [output.metadata.evidence for output in outputs if "evidence" in output.get("metadata", {})]
+    values = {f"{record.claim}/{record.name}": (record.value, record.unit) for record in evidence}
+    failed = sum(output.output_type == "error" for output in outputs)
+    return printed | {"near": {key: values[key] for key in NEAR.values() if key in values}, "failed": failed}
+
+
+def made(path: Path) -> NotebookNode:
+    """A lab's solution with a cell before it and one after."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [nbformat.v4.new_code_cell(BEFORE), *notebook.cells, nbformat.v4.new_code_cell(AFTER)]
+    return notebook
+
+
+def table(results: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """The page: a row for each lab, and for each quantity the CPU and the GPU side by side. A dash is "not run"."""
+    columns = ["lab", "seconds", "trained on, tokens/s", "operations/s", "share of the peak", "memory, GiB",
+               "near the law", "failed cells"]  # fmt: skip
+    lines = [
+        ABOUT,
+        "| " + " | ".join(columns) + " |",
+        "| " + " | ".join("---" for _ in columns) + " |",
+    ]
+    for lab, profiles in sorted(results.items()):
+        both = [described(lab, profiles.get(profile)) for profile in ("cpu", "gpu")]
+        lines.append(f"| {lab} | " + " | ".join(" / ".join(pair) for pair in zip(*both, strict=True)) + " |")
+    devices = sorted({run["device"] for profiles in results.values() for run in profiles.values()})
+    lines += ["", "Devices: " + "; ".join(devices) + ".", "", "| lab | key |", "| --- | --- |"]
+    lines += [f"| {lab} | `{key}` |" for lab, key in NEAR.items()]
+    return "\n".join(lines) + "\n"
+
+
+def described(lab: str, found: dict[str, Any] | None) -> list[str]:
+    """The columns of one lab on one device, as words."""
+    if found is None:
+        return ["–"] * 7
+    seconds, peak = found["seconds"], PEAKS.get(found["device"])
+    rate = found["operations"] / seconds if seconds else 0.0
+    value, unit = found["near"].get(NEAR.get(lab), (None, ""))
+    return [
+        f"{found['lab_seconds']:.0f}",
+        f"{found['tokens'] / seconds:,.0f}" if seconds else "trains nothing",
+        f"{rate:.1e}" if seconds else "–",
+        "unknown" if peak is None else f"{rate / peak:.2%}",
+        f"{found['memory']:.2f}",
+        "–" if value is None else f"{value:.3g} {unit}".strip(),
+        str(found["failed"]),
+    ]
+
+
+def main() -> int:
+    profile, wanted = runtime.profile(), sys.argv[1:]
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    failed = 0
+    for path in sorted((ROOT / "labs" / "solutions").glob("*.ipynb")):
+        lab = path.name[:2]
+        if not wanted or lab in wanted:
+            found = result(run(made(path), profile))
+            failed += found["failed"]
+            results.setdefault(lab, {})[profile] = found
+            RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            TABLE.write_text(table(results), encoding="utf-8")
+            print(lab, profile, *described(lab, found), sep="  ", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

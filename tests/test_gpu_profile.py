@@ -1,0 +1,112 @@
+"""The gpu profile without a GPU: each lab is rehearsed in it, so that a slip in what only a GPU would run is red here.
+
+`rehearsal.py` says how. It takes the smaller of two sizes; that the larger one is like it is seen from the source.
+"""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lab_source import Cell, Lab, read_lab
+
+from labutils import attention, training
+from labutils.models import POSITIONS, Config, Decoder, Encoder, EncoderDecoder
+from labutils.objectives import causal_loss
+
+TESTS = Path(__file__).parent
+SOURCES = sorted((TESTS.parent / "labs").glob("[0-9][0-9]_*.py"))
+
+
+@pytest.fixture(params=SOURCES, ids=lambda path: path.stem[:2])
+def lab(request) -> Lab:
+    return read_lab(request.param)
+
+
+def code(lab: Lab) -> list[Cell]:
+    return [cell for cell in lab.cells if cell.kind not in ("markdown", "setup")]
+
+
+def rehearse(path: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, TESTS / "rehearsal.py", path]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def test_what_only_the_gpu_profile_runs_works_and_fits_into_ten_gigabytes(lab):
+    done = rehearse(lab.path)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < training.GPU_MEMORY / 2  # as much again for what lives for a moment
+
+
+TOY = """\
+# %%
+from labutils.evidence import measure
+from labutils.runtime import profile
+from labutils.training import train
+steps = {"cpu": 1, "gpu": 1000}[profile()]
+measure("some-claim", steps, between=(5, 6), what="steps")
+
+# %%
+if profile() == "gpu":
+    print(stepz)
+"""
+
+
+def test_a_slip_in_a_branch_for_the_gpu_is_red(tmp_path):
+    path = tmp_path / "99_toy.py"
+    path.write_text(TOY, encoding="utf-8")
+    assert "NameError: name 'stepz' is not defined" in rehearse(path).stderr
+    path.write_text(TOY.replace("stepz", "steps"), encoding="utf-8")
+    assert rehearse(path).returncode == 0
+
+
+def test_a_lab_asks_for_its_profile_in_two_ways_alone(lab):
+    """`{"cpu": small, "gpu": large}[profile()]`, both of one type, or a comparison with a profile's name."""
+    for cell in code(lab):
+        calls = {node for node in ast.walk(ast.parse(cell.source)) if _asks(node)}
+        for node in ast.walk(ast.parse(cell.source)):
+            match node:
+                case ast.Subscript(value=ast.Dict(keys=keys, values=values), slice=asked) if _asks(asked):
+                    assert [ast.literal_eval(key) for key in keys if key] == ["cpu", "gpu"], cell.place
+                    small, large = map(ast.literal_eval, values)
+                    assert type(small) is type(large), cell.place
+                    assert not isinstance(small, int) or small < large, cell.place
+                    calls.pop()
+                case ast.Compare(left=asked, ops=[ast.Eq()], comparators=[name]) if _asks(asked):
+                    assert ast.literal_eval(name) in ("cpu", "gpu"), cell.place
+                    calls.pop()
+        assert not calls, f"{cell.place} asks for the profile in another way, which no rehearsal knows"
+
+
+def _asks(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "profile"
+
+
+def test_no_cell_compiles_a_model(lab):
+    """Compiling takes longer than a small training, and torch's compiler fails for bfloat16 on older cards."""
+    for cell in code(lab):
+        assert not re.search(r"\btorch\.compile\b|(?<!\bre)\.compile\(", cell.source), cell.place
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("kind", [Decoder, Encoder, EncoderDecoder])
+def test_models_train_in_half_precision_with_the_fused_attention(kind, position, monkeypatch):
+    """As on a GPU, but for the kernel. bfloat16 keeps 8 bits."""
+    tokens = torch.randint(20, (4, 9), generator=torch.Generator().manual_seed(0))
+    config = Config(vocab_size=20, d_model=16, n_heads=2, n_layers=1, n_kv_heads=1, position=position)
+
+    def loss(model, batch):
+        return causal_loss(model(batch, batch) if kind is EncoderDecoder else model(batch), batch)
+
+    def trained(precision):
+        torch.manual_seed(0)
+        return training.train(kind(config), lambda step: tokens, loss, steps=3, lr=1e-2, precision=precision)
+
+    exact = trained(torch.float32)
+    monkeypatch.setattr(attention, "grouped_attention", attention.fused_attention)
+    assert trained(torch.float32) == pytest.approx(exact, rel=1e-5)
+    assert trained(torch.bfloat16) == pytest.approx(exact, rel=2e-2)
