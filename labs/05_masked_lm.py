@@ -44,7 +44,7 @@ from labutils.evidence import measure
 from labutils.models import Config, Encoder
 from labutils.objectives import kl_to_law, mask_tokens, masked_loss, sentence_pairs
 from labutils.runtime import device, profile
-from labutils.training import train
+from labutils.training import metered, train
 from labutils.weights import load_world_decoder, load_world_encoder
 from labutils.world import BOS, LAND_AND_SEA, MASK, World
 
@@ -366,7 +366,8 @@ of the words, *all by the mask*. That is what the second model was trained for, 
 # %%
 claim = "enc-denoising-analogy"
 ways = {"bert": (0.8, 0.1), "masks": (1.0, 0.0), "kept": (0.8, 0.0)}
-models = {name: trained(*shares) for name, shares in ways.items()}
+with metered(claim, tokens=len(ways) * lessons.numel()):
+    models = {name: trained(*shares) for name, shares in ways.items()}
 tests = small.sample(400, 15, seed=10**6).tokens
 gap = {}
 for name, model in models.items():
