@@ -46,7 +46,7 @@ from labutils.checks import check
 from labutils.evidence import measure
 from labutils.models import Config, Decoder, Encoder, EncoderDecoder
 from labutils.objectives import causal_loss, corrupt_spans, infill, info_nce, mask_tokens, random_spans, restore_spans
-from labutils.runtime import device, profile
+from labutils.runtime import device
 from labutils.tokenizer import ByteTokenizer
 from labutils.training import train
 from labutils.weights import load_world_decoder, load_world_encoder
@@ -1213,31 +1213,62 @@ objective; T5 and FLAN-T5 share both and differ in what came after.*
 
 ## With a real model
 
-With a network and the `gpu` profile, the next cell looks at BERT's own vectors: how alike are the vectors of sentences
-that have nothing in common, in a model that was never trained on pairs?
+In the `gpu` profile, or when you ask for them, the next cells load three models: T5 (`google-t5/t5-small`: 61 million
+parameters, 243 MB, licence Apache-2.0), whose sentinels are those of this lab; BERT (`google-bert/bert-base-uncased`:
+110 million parameters, 441 MB, licence Apache-2.0), which was never trained on pairs; and MiniLM
+(`sentence-transformers/all-MiniLM-L6-v2`: 23 million parameters, 91 MB, licence Apache-2.0), which was.
+
+**Predict.** Which words does T5 put into the gaps of "The dogs near the old tree watch a cow."?
 """
 
+
 # %%
-if profile() == "gpu":
-    try:
-        bert, bert_tokenizer = hub.load("bert", device=device())
-        lines = ["The cat sleeps on the sofa.", "A cat is lying on the couch.", "Interest rates rose again in May."]
-        read = bert_tokenizer(lines, padding=True, return_tensors="pt").to(device())
-        with torch.no_grad():
-            states = bert(**read, output_hidden_states=True).hidden_states[-1]
-        weights = read["attention_mask"][..., None]
-        means = F.normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
-        print(f"cosine of two that say the same: {means[0] @ means[1]:.2f}, of strangers: {means[0] @ means[2]:.2f}")
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell asks BERT how alike its vectors of related and of unrelated sentences are.")
+def fill_spans(t5, tokenizer, line, dropped):
+    """Drop these tokens of a line by our rule; return source, target, what T5 writes, and its loss on the target."""
+    sentinels = tokenizer.convert_tokens_to_ids([f"<extra_id_{i}>" for i in range(100)])
+    tokens = torch.tensor(tokenizer.encode(line, add_special_tokens=False))
+    gaps = torch.zeros(len(tokens), dtype=torch.bool).index_fill(0, torch.tensor(dropped), True)
+    source, target = corrupt_spans(tokens, gaps, sentinels)
+    end = tokens.new_tensor([tokenizer.eos_token_id])
+    given, wanted = (torch.cat([part, end])[None].to(device()) for part in (source, target))
+    loss = t5(input_ids=given, labels=wanted).loss.item()
+    made = t5.generate(input_ids=given, attention_mask=torch.ones_like(given), max_new_tokens=12)[0, 1:]
+    filled = restore_spans(source.tolist(), made[made != end.to(device())].tolist(), sentinels)
+    return {"source": source, "target": target, "T5 writes": made, "restored": filled}, loss
+
+
+# %%
+if loaded := hub.offer("encoder-decoder"):
+    with torch.no_grad():
+        parts, loss = fill_spans(*loaded, "The dogs near the old tree watch a cow.", [3, 4, 7])
+    for name, part in parts.items():
+        print(f"{name}: {loaded[1].decode(part)}")
+    print(f"loss on the true target: {loss:.2f} nats a token")
 
 # %% [markdown]
 r"""
-To see sentinels from a real T5, load `google-t5/t5-small` with the `transformers` library, give it "The dogs near the
-`<extra_id_0>` watch a cow.", and let it write.
+**Predict.** Four sentences, and four that say the same in other words. How many partners does each of the two encoders
+find by the cosine?
+"""
 
+# %%
+pairs = {
+    "The cat sleeps on the sofa.": "Our pet is lying on the couch.",
+    "Interest rates rose again in May.": "Loans became dearer in spring.",
+    "He repaired the old bicycle.": "The rusty bike can be ridden once more.",
+    "The soup needs more salt.": "This broth tastes bland.",
+}
+for job in ("encoder", "embedding"):
+    if loaded := hub.offer(job):
+        a, b = (hub.embed(*loaded, list(side)) for side in (pairs, pairs.values()))
+        cosine = F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
+        found, same = (cosine.argmax(1).cpu() == torch.arange(4)).sum(), cosine.diagonal().mean()
+        strangers = (cosine.sum() - cosine.trace()) / 12
+        print(f"{hub.MODELS[job].id}: {found} of 4 found, InfoNCE {info_nce(a, b):.2f} nats (a guess: {np.log(4):.2f})")
+        print(f"  cosine of partners {same:.2f}, of strangers {strangers:.2f}")
+
+# %% [markdown]
+r"""
 ## What you have shown
 
 - Span corruption drops several spans, each with its own sentinel, and the target is the spans: a fifth of a long text.
