@@ -36,7 +36,7 @@ from labutils import attention, hub, plotting
 from labutils.attention import attention_weights, dot_scores, scaled_dot_scores
 from labutils.checks import check
 from labutils.evidence import measure
-from labutils.runtime import device, dtype, profile
+from labutils.runtime import device, profile
 from labutils.training import train
 from labutils.world import World
 
@@ -1081,9 +1081,11 @@ is another claim, and a disputed one ([Jain and Wallace, 2019](../chapters/bibli
 
 ## With a real model
 
-In the `gpu` profile, the next cell loads GPT-2 and rebuilds the weights of one of its layers from the layer's own
-queries and keys, with the functions of this lab. It then shows the largest weights of the head that looks back at the
-previous word the most.
+In the `gpu` profile, or when you ask for it, the next cells load GPT-2 (`openai-community/gpt2`: 124 million
+parameters, 549 MB, licence MIT) and rebuild the weights of its layers from the layers' own queries and keys, with the
+functions of this lab. Then they show the largest weights of the head that looks back at the previous word the most.
+
+**Predict.** Is it in an early layer or in a late one?
 """
 
 
@@ -1092,35 +1094,24 @@ def rebuilt(model, states, layer):
     """The weights of a layer of GPT-2, from what enters the layer."""
     block, heads = model.transformer.h[layer], model.config.n_head
     query, key, _ = block.attn.c_attn(block.ln_1(states)).chunk(3, dim=-1)
-    query, key = (attention.split_heads(part.float(), heads) for part in (query, key))
+    query, key = (attention.split_heads(part, heads) for part in (query, key))
     return attention_weights(scaled_dot_scores(query, key), attention.causal_mask(states.shape[1]).to(states.device))
 
 
-def look_back(model, tokens):
-    """For each layer and head, the mean weight of the previous position; and all weights of the best layer."""
-    with torch.no_grad():
-        seen = model(tokens, output_attentions=True, output_hidden_states=True)
-    previous = torch.stack([a[0].diagonal(-1, 1, 2).float().mean(-1) for a in seen.attentions])
-    layer, head = divmod(int(previous.argmax()), previous.shape[1])
-    with torch.no_grad():
-        return layer, head, seen.attentions[layer], rebuilt(model, seen.hidden_states[layer], layer)
-
-
 # %%
-if profile() == "gpu":
-    try:
-        gpt2, tokenizer = hub.load("gpt2", device=device(), dtype=dtype())
-        tokens = tokenizer.encode("The dogs near the old barn sleep when the farmer comes home.")
-        layer, head, given, own = look_back(gpt2, torch.tensor([tokens], device=device()))
-        print(f"d_k = {gpt2.config.n_embd // gpt2.config.n_head}, layer {layer + 1}, head {head + 1}")
-        print(f"largest difference from the model's own weights: {(own - given).abs().max():.1e}")
-        for i, row in enumerate(own[0, head].tolist()):
-            best = max(range(i + 1), key=row.__getitem__)
-            print(f"{tokenizer.decode([tokens[i]]):>8} -> {tokenizer.decode([tokens[best]]):<8} {row[best]:.2f}")
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell loads GPT-2 and rebuilds the weights of one of its heads.")
+if loaded := hub.offer("decoder", dtype=torch.float32, read_attention=True):
+    gpt2, tokenizer = loaded
+    tokens = tokenizer.encode("The dogs near the old barn sleep when the farmer comes home.")
+    with torch.no_grad():
+        seen = gpt2(torch.tensor([tokens], device=device()), output_attentions=True, output_hidden_states=True)
+        own = torch.cat([rebuilt(gpt2, seen.hidden_states[i], i) for i in range(gpt2.config.n_layer)])
+    given = torch.cat(seen.attentions)  # [layers, heads, queries, keys]
+    layer, head = divmod(int(given.diagonal(-1, 2, 3).mean(-1).argmax()), gpt2.config.n_head)
+    print(f"d_k = {gpt2.config.n_embd // gpt2.config.n_head}, layer {layer + 1}, head {head + 1}")
+    print(f"largest difference from the model's own weights, all layers: {(own - given).abs().max():.1e}")
+    for i, row in enumerate(own[layer, head].tolist()):
+        best = max(range(i + 1), key=row.__getitem__)
+        print(f"{tokenizer.decode([tokens[i]]):>8} -> {tokenizer.decode([tokens[best]]):<8} {row[best]:.2f}")
 
 # %% [markdown]
 r"""
