@@ -49,32 +49,32 @@ is the number that the lab measures under the key in the last table.
 
 # Runs before the lab, which then imports the `train` that is put in the place of the real one. The operations of a
 # training are those of its first forward pass, three times (the backward pass is twice as much), times its steps.
+# All is kept in one function, for the lab may use any name.
 BEFORE = '''\
-import json, resource, time
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-from labutils import runtime, training
+def _keep_account():
+    import json, resource, time
+    import torch
+    from torch import nn
+    from torch.utils.flop_counter import FlopCounterMode
+    from labutils import runtime, training
 
-started, started_cpu = time.perf_counter(), time.process_time()
-trained = {"tokens": 0, "operations": 0, "seconds": 0.0}
-on_gpu = runtime.device().type == "cuda"
+    on_gpu = runtime.device().type == "cuda"
+    train, account = training.train, {"tokens": 0, "operations": 0, "seconds": 0.0}
 
-def clock():
-    """On a GPU the time of day, when its work is done; else the processor's time, which other work does not change."""
-    if on_gpu:
-        torch.cuda.synchronize()
-    return time.perf_counter() if on_gpu else time.process_time()
+    def clock():
+        """On a GPU the time of day, when its work is done; else the processor's, which other work does not change."""
+        if on_gpu:
+            torch.cuda.synchronize()
+        return time.perf_counter() if on_gpu else time.process_time()
 
-def wrap(train):
-    def wrapped(model, batches, loss, *, steps, **settings):
+    def counting_train(model, batches, loss, *, steps, **settings):
         read, counts = [], []
         hooks = [
             module.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].numel()))
             for module in model.modules() if isinstance(module, nn.Embedding)
         ]
 
-        def counting(model, batch):
+        def counting_loss(model, batch):
             if counts:
                 return loss(model, batch)
             with FlopCounterMode(display=False) as counter:
@@ -85,24 +85,28 @@ def wrap(train):
             return value
 
         start = clock()
-        losses = train(model, batches, counting, steps=steps, **settings)
-        trained["seconds"] += clock() - start
-        trained["tokens"] += sum(read) * steps
-        trained["operations"] += 3 * sum(counts) * steps
+        losses = train(model, batches, counting_loss, steps=steps, **settings)
+        account["seconds"] += clock() - start
+        account["tokens"] += sum(read) * steps
+        account["operations"] += 3 * sum(counts) * steps
         return losses
-    return wrapped
 
-training.train = wrap(training.train)
+    def close(started=clock()):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps(account | {
+            "lab_seconds": clock() - started,
+            "memory": (torch.cuda.max_memory_allocated() if on_gpu else peak) / 2**30,
+            "device": torch.cuda.get_device_name() if on_gpu else "CPU, one thread",
+        }))
+
+    training.train, training.close_account = counting_train, close
+
+_keep_account()
 '''
 
 AFTER = """\
-here = clock()
-peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps(trained | {
-    "lab_seconds": here - (started if on_gpu else started_cpu),
-    "memory": peak / 2**30,
-    "device": torch.cuda.get_device_name() if on_gpu else "CPU, one thread",
-}))
+from labutils import training
+training.close_account()
 """
 
 
@@ -121,7 +125,7 @@ def result(notebook: NotebookNode) -> dict[str, Any]:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     printed = json.loads(outputs[-1].text)
     evidence = [output.metadata.evidence for output in outputs if "evidence" in output.get("metadata", {})]
-    values = {f"{record.claim}/{record.name}": (record.value, record.unit) for record in evidence}
+    values = {f"{record.claim}/{record.name}": [record.value, record.unit] for record in evidence}
     failed = sum(output.output_type == "error" for output in outputs)
     return printed | {"near": {key: values[key] for key in NEAR.values() if key in values}, "failed": failed}
 

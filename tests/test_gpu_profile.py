@@ -10,10 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from lab_source import Cell, Lab, read_lab
 
+from benchmarks import gpu
 from labutils import attention, training
 from labutils.models import POSITIONS, Config, Decoder, Encoder, EncoderDecoder
 from labutils.objectives import causal_loss
@@ -110,3 +112,36 @@ def test_models_train_in_half_precision_with_the_fused_attention(kind, position,
     monkeypatch.setattr(attention, "grouped_attention", attention.fused_attention)
     assert trained(torch.float32) == pytest.approx(exact, rel=1e-5)
     assert trained(torch.bfloat16) == pytest.approx(exact, rel=2e-2)
+
+
+# ------------------------------------------------------------------------------------------------- the table of costs
+
+COSTLY = """
+import torch
+from labutils.evidence import measure
+from labutils.models import Config, Decoder
+from labutils.training import train
+train(Decoder(Config(vocab_size=9, d_model=8, n_heads=2)), lambda step: torch.zeros(4, 5, dtype=torch.int64),
+      lambda model, tokens: model(tokens).mean(), steps=7, lr=0.01)
+json = clock = account = None
+measure("pretrain-statistical-representation", 1.5, between=(1, 2), name="above-floor", what="gap", unit="%")
+"""
+
+
+def test_the_table_holds_what_a_notebook_cost(tmp_path, monkeypatch):
+    cells = [nbformat.v4.new_code_cell(source) for source in (COSTLY, "1 / 0")]
+    path = tmp_path / "04_toy.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    found = gpu.result(gpu.run(gpu.made(path), "cpu"))
+    assert (found["tokens"], found["failed"], found["device"]) == (4 * 5 * 7, 1, "CPU, one thread")
+    assert found["near"] == {"pretrain-statistical-representation/above-floor": [1.5, "%"]}
+    # In a layer 12 d² weights, each in one product of 2 operations a token, and 2·2·T·d for attention; 9 d at the end.
+    assert found["operations"] == 3 * 7 * 4 * 5 * (2 * (2 * 12 * 8**2 + 4 * 5 * 8) + 2 * 9 * 8)
+    assert 0 < found["seconds"] < found["lab_seconds"]
+
+    card = found | {"device": "Tesla T4", "operations": 65e12, "seconds": 4.0}
+    (row,) = [
+        line for line in gpu.table({"04": {"cpu": found, "gpu": card}}).splitlines() if line.startswith("| 04 | ")
+    ][:1]
+    assert "| unknown / 25.00% |" in row
+    assert "| 1.5 % / 1.5 % | 1 / 1 |" in row
