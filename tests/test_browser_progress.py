@@ -15,7 +15,7 @@ CHAPTER = "05_sampling"
 ITEMS = read_quiz(ROOT / "chapters" / "quizzes" / f"{CHAPTER}.yml")
 N = len(ITEMS)
 REFUSE = """for (const name of ["localStorage", "sessionStorage"])
-  Object.defineProperty(window, name, { configurable: true, get() { throw new DOMException("no", "SecurityError") } })"""
+  Object.defineProperty(window, name, { configurable: true, get() { throw new DOMException("", "SecurityError") } })"""
 FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }; 0"
 FULL_LATER = FULL.replace("throw", "if (this === localStorage) throw").replace("() =>", "function ()")
 
