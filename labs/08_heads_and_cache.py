@@ -1144,8 +1144,11 @@ models choose better what to keep. The size still is fixed, and hybrids keep som
 
 ## With a real model
 
-In the `gpu` profile, the next cells load GPT-2 (124 million parameters) and ask the questions of section 5: which of
-its 144 heads look from the end of "The keys to the old cabinet" back to *keys*, and does the verb need them?
+In the `gpu` profile, or when you ask for them, the next cells load two models. To GPT-2 (`openai-community/gpt2`: 124
+million parameters, 549 MB, licence MIT) they put the questions of section 5: which of its 144 heads look from the end
+of "The keys to the old cabinet" back to *keys*, and does the verb need them? In SmolLM2 (`HuggingFaceTB/SmolLM2-135M`:
+135 million parameters, 271 MB, licence Apache-2.0) groups of three heads share keys and values; our attention takes the
+place of one of its layers.
 """
 
 
@@ -1181,20 +1184,57 @@ def look_into_gpt2(gpt2, tokenizer, text="The keys to the old cabinet"):
         print(f"layer {layer}, head {head}: weight {weights[layer, head, 1]:.2f}; without it {share:.3f}")
 
 
-# %%
-if profile() == "gpu":
-    try:
-        with torch.no_grad():
-            look_into_gpt2(*hub.load("gpt2", device=device()))
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell finds the heads of GPT-2 that look at the subject, and silences them.")
+if loaded := hub.offer("decoder", dtype=torch.float32, read_attention=True):
+    with torch.no_grad():
+        look_into_gpt2(*loaded)
 
 # %% [markdown]
 r"""
 Do not expect one head that decides. Where several heads can do the same, silencing one changes little; that does not
 show that it does nothing.
+
+**Predict.** How many bytes of float32 does SmolLM2's cache take for a token, in 30 layers of 3 shared heads, 64 wide?
+"""
+
+# %%
+from functools import partial
+
+from labutils import positions
+
+
+def our_layer(theirs, config):
+    """The course's attention with the weights of a layer of SmolLM2, which has no biases."""
+    heads = config.num_attention_heads, config.num_key_value_heads
+    ours = MultiHeadAttention(config.hidden_size, *heads).to(theirs.q_proj.weight.device)
+    for name, part in {"query": "q", "key": "k", "value": "v", "output": "o"}.items():
+        getattr(ours, name).weight.copy_(getattr(theirs, f"{part}_proj").weight)
+        getattr(ours, name).bias.zero_()
+    return ours
+
+
+# %%
+@torch.no_grad()
+def compare_layers(smol, tokenizer, text="The keys to the old cabinet"):
+    """Print how far our attention is from SmolLM2's in its last layer, and the size of its cache."""
+    tokens, kept = torch.tensor([tokenizer.encode(text)], device=device()), {}
+    theirs, n = smol.model.layers[-1].self_attn, tokens.shape[1]
+    theirs.register_forward_hook(lambda _, __, given, out: kept.update(given, out=out[0]), with_kwargs=True)
+    cache = smol(tokens, use_cache=True).past_key_values
+    base = smol.config.rope_parameters["rope_theta"]
+    angles = positions.rotary_angles(torch.arange(n, device=device()), theirs.head_dim, base=base)
+    turn = partial(positions.rotary, angles=angles)
+    mask = attention.causal_mask(n, device=device())
+    ours = our_layer(theirs, smol.config)(kept["hidden_states"], mask, rotate=turn)
+    print(f"largest difference from the model's own layer: {(ours - kept['out']).abs().max():.1e}")
+    print("bytes of cache a token:", sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers) // n)
+
+
+# %%
+if loaded := hub.offer("base", dtype=torch.float32):
+    compare_layers(*loaded)
+
+# %% [markdown]
+r"""
 
 ## What you have shown
 
