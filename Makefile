@@ -78,7 +78,7 @@ check: .venv/.dev
 unit: .venv/.dev book
 	@$(BIN)/python tools/browser.py
 	@echo "==> unit tests"
-	@OMP_NUM_THREADS=1 SABOTAGE=sample $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # Every output of every cell is compared: the learner's copies on one thread and two at a time, the solutions on two
 # threads and one at a time, since four threads on two cores wait for each other.

@@ -1,4 +1,4 @@
-"""The gpu profile without a GPU: each lab is rehearsed in it, so that a slip in what only a GPU would run is red here.
+"""The gpu profile without a GPU: labs are rehearsed in it, so that a slip in what only a GPU would run is red here.
 
 `rehearsal.py` says how. It takes the smaller of two sizes; that the larger one is like it is seen from the source.
 """
@@ -14,6 +14,7 @@ import nbformat
 import pytest
 import torch
 from lab_source import Cell, Lab, read_lab
+from turns import whose_turn
 
 from benchmarks import gpu
 from labutils import attention, training
@@ -38,8 +39,9 @@ def rehearse(path: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
-def test_what_only_the_gpu_profile_runs_works_and_fits_into_ten_gigabytes(lab):
-    done = rehearse(lab.path)
+@pytest.mark.parametrize("path", whose_turn(SOURCES, shift=1), ids=lambda path: path.stem[:2])
+def test_what_only_the_gpu_profile_runs_works_and_fits_into_ten_gigabytes(path):
+    done = rehearse(path)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < training.GPU_MEMORY / 2  # as much again for what lives for a moment
 
