@@ -39,7 +39,7 @@ from labutils.evidence import measure
 from labutils.objectives import causal_loss, kl_to_law
 
 # %%
-from labutils.runtime import device, dtype, profile
+from labutils.runtime import device, profile
 from labutils.synthetic import Recipe
 from labutils.training import train
 from labutils.weights import load_world_decoder
@@ -841,31 +841,35 @@ remedy.*
 
 ## With a real model
 
-The rule of this lab scores our words. In the `gpu` profile the next cell asks GPT-2 (124 million parameters) which of
-the two answers of section 1 it finds likelier: log p of the answer, which is what DPO moves.
+DPO compares two models: the one that learns and the one that it started from. In the `gpu` profile, or when you ask for
+them, the next cells load such a pair: SmolLM2 after its tuning on instructions (`HuggingFaceTB/SmolLM2-135M-Instruct`)
+and before (`HuggingFaceTB/SmolLM2-135M`), each with 135 million parameters, 271 MB, licence Apache-2.0. What has tuning
+done to the log-probabilities of the two answers of section 1?
+
+**Predict.** Whose log p has risen more, that of the chosen answer or of the rejected?
 """
 
 
 # %%
 @torch.no_grad()
-def log_p_of(gpt2, tokenizer, prompt, text):
+def log_p_of(model, tokenizer, prompt, text):
     """log p(text | prompt), a sum over the tokens of the text."""
-    start, tokens = (tokenizer.encode(t, return_tensors="pt").to(device()) for t in (prompt, prompt + " " + text))
-    law = gpt2(tokens).logits.float().log_softmax(-1)[0, :-1]
-    nats = law.gather(1, tokens[0, 1:, None])[:, 0]
-    return nats[start.shape[1] - 1 :].sum().item()
+    start, end = tokenizer.encode(f"{prompt}\n"), tokenizer.encode(text)
+    tokens = torch.tensor([start + end], device=device())
+    law = model(tokens).logits.float().log_softmax(-1)[0, :-1]
+    return law.gather(1, tokens[0, 1:, None])[len(start) - 1 :, 0].sum()
 
 
 # %%
-if profile() == "gpu":
-    try:
-        gpt2, tokenizer = hub.load("gpt2", device=device(), dtype=dtype())
-        for name in ("chosen", "rejected"):
-            print(name, round(log_p_of(gpt2, tokenizer, example["prompt"], example[name]), 1))
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell asks GPT-2 which of the two answers it finds likelier.")
+found = {job: loaded for job in ("instruct", "base") if (loaded := hub.offer(job))}
+if len(found) == 2:
+    pair = [example["chosen"], example["rejected"]]
+    policy, before = ([log_p_of(*found[job], example["prompt"], text)[None] for text in pair] for job in found)
+    for name, after, start in zip(("chosen", "rejected"), policy, before, strict=True):
+        print(f"{name}: log p {start.item():.1f} before, {after.item():.1f} after")
+    margin = (policy[0] - before[0]) - (policy[1] - before[1])
+    loss = objectives.dpo_loss(*policy, *before, beta=0.1)
+    print(f"margin of the implicit rewards at β = 0.1: {0.1 * margin.item():.2f}, DPO loss {loss:.3f} nats")
 
 # %% [markdown]
 r"""
