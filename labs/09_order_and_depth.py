@@ -40,7 +40,7 @@ from labutils.objectives import causal_loss, kl_to_law
 
 # %%
 from labutils.runtime import device, profile
-from labutils.training import train
+from labutils.training import metered, train
 from labutils.widgets import rotary_explorer
 from labutils.world import World
 
@@ -448,7 +448,8 @@ def loss_by_range(model):
 
 # %%
 KINDS = ("learned", "sinusoidal", "relative", "rope", "alibi", "none")
-models = {position: learn_language(language_model(position)) for position in KINDS}
+with metered("pos-rotary", tokens=len(KINDS) * 24 * STEPS * LENGTH):
+    models = {position: learn_language(language_model(position)) for position in KINDS}
 losses = {position: loss_by_range(model) for position, model in models.items()}
 
 
@@ -1175,26 +1176,46 @@ small program runs all experts on all words and so saves no time; a real one gat
 
 ## With a real model
 
-In the `gpu` profile, the next cell loads GPT-2 and looks at two things of this lab: how alike its learned position
-vectors are, by distance, and the gradient of each of its twelve layers.
+In the `gpu` profile, or when you ask for them, the next cells look at the positions of three models: learned vectors in
+GPT-2 (`openai-community/gpt2`: 124 million parameters, 549 MB, licence MIT), angles in SmolLM2
+(`HuggingFaceTB/SmolLM2-135M`: 135 million parameters, 271 MB, licence Apache-2.0), and relative biases in T5
+(`google-t5/t5-small`: 61 million parameters, 243 MB, licence Apache-2.0). In GPT-2 they also take the gradient of each
+of its twelve layers.
+
+**Predict.** How alike are GPT-2's learned vectors of two positions, one step apart and a hundred?
 """
 
 # %%
-if profile() == "gpu":
-    try:
-        real, tokenizer = hub.load("gpt2", device=device())
-        table = real.transformer.wpe.weight.detach()
-        for distance in (1, 10, 100):
-            alike = F.cosine_similarity(table[: 900 - distance], table[distance:900]).mean()
-            print(f"likeness of position vectors at distance {distance}: {alike:.2f}")
-        text = torch.tensor([tokenizer.encode("The dogs near the barn sleep. " * 10)], device=device())
-        real(text, labels=text).loss.backward()
-        gradients = [layer.mlp.c_fc.weight.grad.norm().item() for layer in real.transformer.h]
-        print("gradient by layer:", *(f"{gradient:.2f}" for gradient in gradients))
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell loads GPT-2 and prints its position vectors' likeness and its gradients.")
+if loaded := hub.offer("decoder", dtype=torch.float32):
+    gpt2, tokenizer = loaded
+    table = gpt2.transformer.wpe.weight.detach()
+    for distance in (1, 10, 100):
+        alike = F.cosine_similarity(table[: 900 - distance], table[distance:900]).mean()
+        print(f"likeness of position vectors at distance {distance}: {alike:.2f}")
+    text = torch.tensor([tokenizer.encode("The dogs near the barn sleep. " * 10)], device=device())
+    gpt2(text, labels=text).loss.backward()
+    gradients = [layer.mlp.c_fc.weight.grad.norm().item() for layer in gpt2.transformer.h]
+    print("gradient by layer:", *(f"{gradient:.2f}" for gradient in gradients))
+
+# %% [markdown]
+r"""
+Our angles and our buckets, beside those of the models that use them.
+"""
+
+# %%
+if loaded := hub.offer("base", dtype=torch.float32):
+    smol = loaded[0]
+    places, base = torch.arange(500, device=device()), smol.config.rope_parameters["rope_theta"]
+    angles = positions.rotary_angles(places, smol.model.layers[0].self_attn.head_dim, base=base)
+    theirs = smol.model.rotary_emb(torch.zeros(1, device=device()), places[None])[0][0, :, : angles.shape[1]]
+    print(f"largest difference from SmolLM2's cosines: {(angles.cos() - theirs).abs().max():.1e}")
+    print(f"its slowest pair of axes turns once in {2 * torch.pi / angles[1, -1]:,.0f} tokens")
+if loaded := hub.offer("encoder-decoder", dtype=torch.float32):
+    first, places = loaded[0].encoder.block[0].layer[0].SelfAttention, torch.arange(200, device=device())
+    buckets = positions.relative_buckets(places[None] - places[:, None])
+    ours = positions.relative_bias(first.relative_attention_bias.weight, buckets)
+    print(f"largest difference from T5's biases: {(ours - first.compute_bias(200, 200)[0]).abs().max():.1e}")
+    print("mean bias 0, 1, 10 and 100 tokens ahead:", *(f"{ours[:, 0, d].mean():.2f}" for d in (0, 1, 10, 100)))
 
 # %% [markdown]
 r"""
