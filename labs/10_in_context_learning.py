@@ -38,7 +38,7 @@ from labutils.models import Config, Decoder
 from labutils.prompting import few_shot_prompt, label_scores, log_probability, parse_answer
 from labutils.runtime import device, profile
 from labutils.task_mixture import GROUPS, NEVER, TaskMixture, bayes_accuracy, bayes_law, hits, label_logits, label_loss
-from labutils.training import train
+from labutils.training import metered, train
 from labutils.weights import IN_CONTEXT, about, load_in_context, load_world_decoder
 from labutils.world import World
 
@@ -399,7 +399,8 @@ def obtain(name):
     return trained(int(name.split("_")[0]), recipe["lr"], recipe["steps"], recipe["noise"])
 
 
-models = {name: obtain(name) for name in IN_CONTEXT}
+with metered("dec-zero-shot", tokens=sum(r["steps"] for r in recipes.values()) * BATCH * unknown.tokens.shape[1]):
+    models = {name: obtain(name) for name in IN_CONTEXT}
 sizes = ["8", "16", "32", "64"]
 
 # %%
@@ -811,11 +812,17 @@ last bit: "learning" is a way of speaking. What it takes from examples depends o
 r"""
 ## With a real model
 
-In the `gpu` profile the next cells ask GPT-2 (124 million parameters) for the sentiment of 16 reviews, with no
-example, with one and with four, and score the two labels as they are and calibrated by "N/A".
+In the `gpu` profile, or when you ask for them, the next cells put 16 reviews to SmolLM2 (`HuggingFaceTB/SmolLM2-135M`)
+and to what became of it by tuning on instructions (`HuggingFaceTB/SmolLM2-135M-Instruct`), each with 135 million
+parameters, 271 MB, licence Apache-2.0. They ask for the sentiment with no example, with one and with four, score the
+two labels as they are and calibrated by "N/A", and give the tuned model its prompts a second time in its chat template.
+
+**Predict.** Does the tuned model need the examples? Does it need the template?
 """
 
 # %%
+from functools import partial
+
 REVIEWS = {
     "positive": "A joy from start to end.|The seat is soft and warm.|I would watch it again.|Funny, clever and kind.|"
     "Best chair I ever had.|What wonderful music!|Strong legs, lovely fabric.|I smiled the whole time.",
@@ -826,34 +833,39 @@ SHOWN = [("I loved this movie!", "positive"), ("I don't like this chair.", "nega
 SHOWN += [("The story was great.", "positive"), ("The acting was terrible.", "negative")]
 
 
+# %%
 @torch.no_grad()
-def ask(gpt2, tokenizer, examples, review):
-    """log P of the two labels after a prompt with these examples and this review."""
-    prompt = few_shot_prompt("", examples, review, template=template)
-    rows = [torch.tensor([tokenizer.encode(f"{prompt} {label}")], device=device()) for label in REVIEWS]
-    n_prompt = len(tokenizer.encode(prompt))
-    return torch.stack([log_probability(gpt2(row).logits.float(), row, n_prompt)[0] for row in rows]).cpu()
+def ask(model, tokenizer, prompt, chat):
+    """log P of the two labels after a prompt, as it stands or as a turn in the model's chat template."""
+    if chat:
+        turns = [{"role": "user", "content": prompt}]
+        prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    start, ends = tokenizer.encode(prompt), [tokenizer.encode(label if chat else f" {label}") for label in REVIEWS]
+    rows = [torch.tensor([start + end], device=device()) for end in ends]
+    return torch.stack([log_probability(model(row).logits.float(), row, len(start))[0] for row in rows]).cpu()
 
 
 # %%
-def compare(gpt2, tokenizer):
-    """Right answers out of 16 with 0, 1 and 4 examples, as scored and calibrated."""
+def compare(model, tokenizer, chat):
+    """Print the right answers out of 16 with 0, 1 and 4 examples, as scored and calibrated."""
     for shots in (0, 1, 4):
-        free = ask(gpt2, tokenizer, SHOWN[:shots], "N/A")
-        scores = [[ask(gpt2, tokenizer, SHOWN[:shots], r) for r in text.split("|")] for text in REVIEWS.values()]
-        for how, given in (("as scored", None), ("calibrated", free)):
-            right = sum(label_scores(s, given).argmax() == i for i, of_label in enumerate(scores) for s in of_label)
-            print(f"{shots} examples, {how}: {right} of 16 right")
+        write = partial(few_shot_prompt, TASK, SHOWN[:shots], template=template)
+        free = ask(model, tokenizer, write("N/A"), chat)
+        scores = [[ask(model, tokenizer, write(r), chat) for r in text.split("|")] for text in REVIEWS.values()]
+        right = [
+            sum(label_scores(s, given).argmax() == i for i, of_label in enumerate(scores) for s in of_label)
+            for given in (None, free)
+        ]
+        print(f"{shots} examples: {right[0]} of 16 right as scored, {right[1]} calibrated")
 
 
 # %%
-if profile() == "gpu":
-    try:
-        compare(*hub.load("gpt2", device=device()))
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell asks GPT-2 for the sentiment of 16 reviews, with 0, 1 and 4 examples.")
+TASK = "Is the review positive or negative?"
+for job in ("base", "instruct"):
+    if loaded := hub.offer(job):
+        for chat in (False, True)[: 1 + bool(loaded[1].chat_template)]:
+            print(hub.MODELS[job].id, "in its chat template" if chat else "on bare text")
+            compare(*loaded, chat)
 
 # %% [markdown]
 r"""
