@@ -37,7 +37,7 @@ from labutils import completions, hub, plotting, prompting, sampling
 from labutils.checks import check
 from labutils.evidence import measure
 from labutils.models import Config, Decoder
-from labutils.runtime import device, dtype, profile, seed
+from labutils.runtime import device, profile, seed
 from labutils.tokenizer import WordTokenizer
 from labutils.training import train
 from labutils.weights import load_world_decoder
@@ -1020,9 +1020,13 @@ is itself only text. So decide what a model may *do* with untrusted text in its 
 
 ## With a real model
 
-The same table, with GPT-2 in the place of the world's model (in the `gpu` profile): five reviews in English, one prompt
-without examples and one with. Two other lines in place of the first two, and it is a model behind a server on your
-machine: `complete = completions.Server(model="its name", max_new_tokens=5, stop="\n")`.
+The same table, with a tuned model in the place of the world's (in the `gpu` profile, or when you ask for it): SmolLM2
+after its tuning on instructions (`HuggingFaceTB/SmolLM2-135M-Instruct`: 135 million parameters, 271 MB, licence
+Apache-2.0). Five reviews in English, a prompt without examples and one with, as bare text and as a turn in the model's
+chat template. Another line in place of `complete`, and it is a model behind a server on your machine: `complete =
+completions.Server(model="its name", max_new_tokens=5, stop="\n")`.
+
+**Predict.** What does more for this model, two examples or the template?
 """
 
 # %%
@@ -1032,15 +1036,13 @@ shots = [("A joy from start to end.", "positive"), ("I want my money back.", "ne
 write = partial(prompting.few_shot_prompt, "Classify each review as positive or negative.")
 template = "Review: {input}\nSentiment: {output}"
 ways = {f"{n} examples": partial(write, shots[:n], template=template) for n in (0, 2)}
-if profile() == "gpu":
-    try:
-        gpt2, tokenizer = hub.load("gpt2", device=device(), dtype=dtype())
-        real = completions.HuggingFace(model=gpt2, tokenizer=tokenizer, max_new_tokens=5, stop="\n")
-        print(prompting.run(ways, english, real, read_answer).summary("0 examples"))
-    except hub.Unavailable as reason:
-        print(reason)
-else:
-    print("In the gpu profile this cell loads GPT-2 and compares two prompts on five reviews.")
+if loaded := hub.offer("instruct"):
+    read = partial(prompting.parse_answer, labels=["positive", "negative"])
+    settings = {"model": loaded[0], "tokenizer": loaded[1], "max_new_tokens": 8}
+    for name, chat in (("as bare text", False), ("in its chat template", True)):
+        complete = completions.HuggingFace(**settings, stop=None if chat else "\n", chat=chat)
+        print(name)
+        print(prompting.run(ways, english, complete, read).summary("0 examples"))
 
 # %% [markdown]
 r"""
