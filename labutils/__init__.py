@@ -20,6 +20,7 @@ hub              the pretrained models that labs use, each pinned to a revision
 weights          models trained on the world and on the task mixture, ready to load
 plotting         draws arrays, returns Axes
 widgets          figures that move, in Jupyter, in Colab and on the page
+controls         sliders over a function, where a kernel answers
 attention_views  which word attends to which, drawn by BertViz
 exercises        what the learner writes, and the mistakes that are made
 checks           check(): feedback while you work

@@ -13,7 +13,7 @@ from submissions.results import exercise, result, some
 
 from labutils.exercises import exercises_of
 from labutils.grading import report
-from labutils.grading.__main__ import labs
+from labutils.grading.batch import labs
 from labutils.grading.sandbox import Sandbox
 from labutils.grading.score import EASY, GENERAL, grade, groups
 
