@@ -26,12 +26,13 @@ class LiveDirective(SphinxDirective):
 
     def run(self) -> list[Node]:
         """What the directive puts into the page."""
-        self.env.note_dependency(widgets.__file__)
+        for path in Path(widgets.__file__).parent.glob("*.*"):
+            self.env.note_dependency(str(path))
         function = getattr(widgets, self.arguments[0], None)
         try:
             figure = function(**(yaml.safe_load("\n".join(self.content)) or {})) if function else None
             if not isinstance(figure, widgets.Live):
-                raise ValueError("labutils/widgets.py has no such figure.")
+                raise ValueError("labutils.widgets has no such figure.")
         except (TypeError, ValueError, yaml.YAMLError) as error:
             log.warning("%s: %s", self.arguments[0], error, location=self.get_location(), type="live")
             return []

@@ -1,60 +1,112 @@
-"""The lab's recipe at full size: a decoder of 0.12 million parameters, 600 steps. It must come within 3% of the floor.
+"""Our training beside Hugging Face's: GPT-2 of the same size in a plain loop, and in its Trainer.
 
     python benchmarks/training.py
 
-It prints what it cost and how close it came, and exits with 1 if the model is further away. In the gpu profile it
-trains on the GPU, and then once more at 16 times the batch.
+The plain loop is the same for both models. Our `train` and the Trainer both clip the gradient, follow a cosine and use
+the fused AdamW; what they do before the first step is counted too.
 """
 
-import sys
-import time
+import tempfile
+from collections.abc import Callable
 
 import torch
+from gpt2 import Gpt2, pair, size
+from results import Row, publish
+from timing import compare, start
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainingArguments
 
 from labutils import runtime
-from labutils.models import Config, Decoder
-from labutils.objectives import causal_loss, kl_to_law
+from labutils.objectives import causal_loss
 from labutils.training import train
-from labutils.world import World
 
-STEPS, LENGTH, LR = 600, 64, 6e-3
-LIMIT = 0.03
+LR = 1e-4
 
 
-def recipe(world: World, batch: int) -> float:
-    """Train, print one paragraph, and return how far above the floor the model is, as a share of it."""
-    runtime.seed(0)
-    device = runtime.device()
-    model = Decoder(Config(vocab_size=world.vocab_size)).to(device)
-    start, cpu_start = time.perf_counter(), time.process_time()
-    train(
-        model,
-        lambda step: torch.from_numpy(world.sample(batch, LENGTH - 1, seed=step).tokens),
-        lambda model, tokens: causal_loss(model(tokens), tokens),
-        steps=STEPS,
-        lr=LR,
+def plain_loop(model: nn.Module, logits: Callable[[Tensor], Tensor], batches: Tensor) -> None:
+    """A step of AdamW for each batch, and nothing else."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, fused=True)
+    for tokens in batches:
+        optimizer.zero_grad()
+        causal_loss(logits(tokens), tokens).backward()
+        optimizer.step()
+
+
+class Texts(Dataset):
+    """The rows of all batches, as the Trainer wants them."""
+
+    def __init__(self, batches: Tensor):
+        self.rows = batches.flatten(0, 1).cpu()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"input_ids": self.rows[index], "labels": self.rows[index]}
+
+
+def in_trainer(model: Gpt2, batches: Tensor, folder: str) -> None:
+    """The batches in Hugging Face's Trainer, which logs and saves nothing."""
+    settings = TrainingArguments(
+        output_dir=folder,
+        max_steps=len(batches),
+        per_device_train_batch_size=batches.shape[1],
+        learning_rate=LR,
+        lr_scheduler_type="cosine",
+        max_grad_norm=1.0,
+        optim="adamw_torch_fused",
+        use_cpu=runtime.device().type == "cpu",
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        logging_strategy="no",
+        save_strategy="no",
+        report_to=[],
     )
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-
-    tokens = world.sample(400, LENGTH - 1, seed=1_000_000).tokens[:, :-1]
-    with torch.no_grad():
-        logits = model(torch.from_numpy(tokens).to(device)).cpu()
-    kl = kl_to_law(torch.from_numpy(world.next_token_law(tokens)), logits).item()
-    floor, _ = world.entropy_rate(LENGTH - 1)
-    n_tokens = STEPS * batch * LENGTH
-    print(f"{device}: {sum(p.numel() for p in model.parameters()):,} parameters, {STEPS} steps, {n_tokens:,} tokens")
-    print(f"  {seconds:.1f} s ({cpu_seconds:.1f} CPU-seconds), {n_tokens / seconds:,.0f} tokens a second")
-    print(f"  floor {floor:.4f} nats, the model {kl:.4f} above it: {kl / floor:.2%} (limit {LIMIT:.0%})", flush=True)
-    return kl / floor
+    Trainer(model=model, args=settings, train_dataset=Texts(batches)).train()
 
 
-def main() -> int:
-    world = World()
-    if runtime.profile() == "cpu":
-        torch.set_num_threads(1)
-        return int(recipe(world, 32) > LIMIT)
-    return int(max(recipe(world, 32), recipe(world, 512)) > LIMIT)
+def rows(*, tiny: bool = False) -> list[Row]:
+    """All that this benchmark measures."""
+    start()
+    config = size(tiny=tiny)
+    ours, theirs = pair(config)
+    theirs.train()
+    steps, found = (2 if tiny else 10), []
+    for batch, length in ((2, 8),) if tiny else ((16, 64), (2, 512)):
+        batches = torch.randint(config.vocab_size, (steps, batch, length), device=runtime.device())
+
+        def our_train(batches: Tensor = batches) -> None:
+            train(ours, lambda step: batches[step], lambda m, x: causal_loss(m(x), x), steps=steps, lr=LR)
+
+        with tempfile.TemporaryDirectory() as folder:
+            ways = {
+                "our model": lambda batches=batches: plain_loop(ours, ours, batches),
+                "our train": our_train,
+                "GPT-2 in the plain loop": lambda batches=batches: plain_loop(
+                    theirs, lambda x: theirs(x).logits, batches
+                ),
+                "GPT-2 in the Trainer": lambda batches=batches, folder=folder: in_trainer(theirs, batches, folder),
+            }
+            times = compare(ways, rounds=1 if tiny else 5)
+        texts = f"{batch} texts of {length} tokens a step"
+        found += [
+            Row(
+                key=f"{key}-{length}",
+                what=f"{own}, {texts}",
+                seconds=times[name],
+                other=other,
+                other_seconds=times[other],
+                amount=batches.numel(),
+            )
+            for key, own, name, other in (
+                ("model", "our model in the same plain loop", "our model", "GPT-2 in the plain loop"),
+                ("loop", "our model in our train", "our train", "GPT-2 in the plain loop"),
+                ("trainer", "our model in our train", "our train", "GPT-2 in the Trainer"),
+            )
+        ]
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    publish("training", rows)

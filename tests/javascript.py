@@ -1,4 +1,4 @@
-"""The package's JavaScript, run by Node."""
+"""The JavaScript of labutils.widgets, run by Node."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ FOLDER = Path(widgets.__file__).parent
 
 
 def run(modules: str, function: str, cases: list) -> list:
-    """What a function gives for each case; in its JavaScript `module` is what these modules of labutils export."""
+    """What a function gives for each case; in its JavaScript `module` is what these files of the package export."""
     addresses = [(FOLDER / module).as_uri() for module in modules.split()]
     code = f"""
         import fs from "node:fs";

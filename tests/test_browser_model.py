@@ -12,6 +12,7 @@ from watched import Watch
 from labutils import sampling, widgets
 from labutils.models import Decoder
 from labutils.weights import load_world_decoder
+from labutils.widgets.parts import uniform
 from labutils.world import World
 
 PAGES = {"next": "index", "steps": "01_llms", "attention": "03_attention", "sampling": "05_sampling"}
@@ -120,13 +121,13 @@ def test_greedy_sentences_are_those_of_pytorch(page: Page, world: World, model: 
 def drawn(world: World, model: Decoder, text: str, seed: int, temperature: float = 1.0, top_p: float = 1.0) -> str:
     """The sentence that a seed writes: word n falls where number n of the seed lies on the line of probabilities."""
     tokens = world.prompt(text)[0].tolist()
-    uniform = list(zip(range(128), widgets._uniform(seed), strict=False))
+    numbers = [number for _, number in zip(range(128), uniform(seed), strict=False)]
     while tokens[-1] != world.stop:
         with torch.no_grad():
             logits = model(torch.tensor([tokens]))[0, -1].double()
         law = sampling.filter_logits(logits, temperature=temperature, top_p=top_p).softmax(-1)
         ordered, tokens_ordered = law.sort(descending=True, stable=True)
-        place = int(torch.searchsorted(ordered.cumsum(0), uniform[len(tokens)][1], right=True))
+        place = int(torch.searchsorted(ordered.cumsum(0), numbers[len(tokens)], right=True))
         tokens.append(int(tokens_ordered[place]))
     return world.decode(tokens[1:])
 

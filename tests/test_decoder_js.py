@@ -14,6 +14,7 @@ from scipy.stats import chisquare
 from labutils import sampling, widgets
 from labutils.models import Decoder
 from labutils.weights import WORLD_DECODER, load_world_decoder
+from labutils.widgets import model as figures
 from labutils.world import World
 
 TEXTS = (
@@ -43,7 +44,7 @@ def model() -> Decoder:
 
 def read(texts: list[list[int]]) -> list[dict]:
     """What the page's model says after each of these rows of tokens, in this order."""
-    return javascript.run("model_explorer.js", READ, [widgets._packed(), *texts])[1:]
+    return javascript.run("model_explorer.js", READ, [figures._packed(), *texts])[1:]
 
 
 def logits_after(model: Decoder, tokens: list[int]) -> np.ndarray:
@@ -95,7 +96,7 @@ def test_a_text_that_is_changed_somewhere_is_read_as_if_it_were_new(world, model
 
 def test_a_text_longer_than_the_window_is_refused():
     refusal = "([packed, tokens]) => { try { module.read(module.open(packed), tokens); } catch (e) { return `${e}`; } }"
-    [message] = javascript.run("model_explorer.js", refusal, [[widgets._packed(), [0] * 129]])
+    [message] = javascript.run("model_explorer.js", refusal, [[figures._packed(), [0] * 129]])
     assert message == "RangeError: The context window holds 128 tokens."
 
 
@@ -103,7 +104,7 @@ def test_greedy_completions_are_those_of_pytorch_token_by_token(world):
     """In PyTorch's single precision, the one that the labs use: no tie is that close."""
     single = load_world_decoder()
     starts = [world.prompt(text)[0].tolist() for text in TEXTS[:5]]
-    cases = [{"packed": widgets._packed(), "starts": starts}]
+    cases = [{"packed": figures._packed(), "starts": starts}]
     [found] = javascript.run(
         "model_explorer.js",
         """({ packed, starts }) => {
@@ -241,7 +242,7 @@ def test_suggestions_begin_with_the_word_or_are_near_it(world):
 
 
 def test_the_stored_law_is_the_automaton_of_the_world(world):
-    with safe_open(widgets._WORLD_LAW, "numpy") as file:
+    with safe_open(figures._WORLD_LAW, "numpy") as file:
         arcs, weight, words = file.get_tensor("arcs"), file.get_tensor("weight"), file.metadata()["vocab"].split()
     automaton = world.automaton
     assert tuple(words) == world.vocab
@@ -301,12 +302,12 @@ def test_bad_settings_of_the_model_figure(arguments, message):
         widgets.model_explorer(**arguments)
 
 
-@pytest.mark.parametrize("view", widgets._VIEWS)
+@pytest.mark.parametrize("view", figures._VIEWS)
 def test_on_the_site_the_weights_are_not_in_the_page(view):
     alone, embedded = (widgets.model_explorer(view, embedded=embedded)._repr_html_() for embedded in (False, True))
     assert len(alone) < 80_000 < 800_000 < len(embedded)
     assert widgets.world_model_address() in alone
-    assert widgets._packed()["decoder"] in widgets.world_model()
+    assert figures._packed()["decoder"] in widgets.world_model()
 
 
 def test_without_javascript_the_model_figure_is_a_table(world):

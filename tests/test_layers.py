@@ -76,6 +76,18 @@ def test_a_module_imports_only_what_its_layer_allows(path):
     assert siblings <= MAY_IMPORT[own], f"{own} may not import {sorted(siblings - MAY_IMPORT[own])}"
 
 
+def test_figures_know_what_all_figures_share_and_not_each_other():
+    def known(path: Path) -> set[str]:
+        froms = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom))
+        return {node.module for node in froms if (node.module or "").startswith("labutils")}
+
+    imports = {path.stem: known(path) for path in (PACKAGE / "widgets").glob("[!_]*.py")}
+    assert imports.pop("live") == imports.pop("parts") == set()
+    assert imports
+    for name, modules in imports.items():
+        assert modules == {"labutils.widgets.live", "labutils.widgets.parts"}, name
+
+
 def test_the_rule_has_no_circle():
     below = dict(MAY_IMPORT)
     while below:

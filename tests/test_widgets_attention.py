@@ -12,6 +12,8 @@ from transformers import FalconConfig, LlamaConfig
 
 from labutils import evidence, positions, widgets
 from labutils.models import Config, Decoder
+from labutils.widgets import attention as figures
+from labutils.widgets.parts import uniform
 
 LABS = Path(__file__).resolve().parent.parent / "labs"
 FALCON_LLAMA = "mech-mqa-falcon-llama2"
@@ -43,16 +45,16 @@ def test_the_attention_figure_equals_torch():
         jacobian = torch.autograd.functional.jacobian(lambda z: z.softmax(-1), scores)
         np.testing.assert_allclose(result["gradient"], torch.linalg.matrix_norm(jacobian), atol=1e-15)
         np.testing.assert_allclose(
-            widgets._jacobian_norm([float(p) for p in result["weights"]]), result["gradient"], rtol=1e-12
+            figures._jacobian_norm([float(p) for p in result["weights"]]), result["gradient"], rtol=1e-12
         )
         root = math.sqrt(c["d_k"]) if c["divided"] else 1
-        expected = c["query_size"] * np.array(widgets._dot_products(c["d_k"], c["seed"])) / root
+        expected = c["query_size"] * np.array(figures._dot_products(c["d_k"], c["seed"])) / root
         np.testing.assert_allclose(result["scores"], expected, rtol=1e-13)
 
 
 def test_the_components_are_those_of_mulberry32_with_mean_0_and_variance_1():
-    assert [round(2**32 * u) for u, _ in zip(widgets._uniform(0), range(3), strict=False)] == mulberry32(0, 3)
-    drawn = np.fromiter(widgets._uniform(7), dtype=float, count=20_000)
+    assert [round(2**32 * u) for u, _ in zip(uniform(0), range(3), strict=False)] == mulberry32(0, 3)
+    drawn = np.fromiter(uniform(7), dtype=float, count=20_000)
     components = (2 * drawn - 1) * math.sqrt(3)
     assert abs(components.mean()) < 0.03
     assert abs(components.var() - 1) < 0.03

@@ -14,6 +14,7 @@ from labutils import widgets
 from labutils.attention import attention, causal_mask
 from labutils.models import Config, Decoder, Encoder, EncoderDecoder
 from labutils.objectives import corrupt_spans, infill, mask_tokens, random_spans, restore_spans
+from labutils.widgets import objectives as figures
 from labutils.world import World
 
 # The mask explorer
@@ -94,34 +95,34 @@ def test_the_prefix_mask_is_causal_but_for_the_prompt():
     values = torch.eye(len(rows), dtype=torch.float64)
     assert (attention(values, values, values, mask) > 0).tolist() == seen(rows)
     assert column(rows, "part") == ["prompt"] * prompt + [""] * (len(rows) - prompt)
-    assert column(rows, "target") == [None] * (prompt - 1) + widgets._WORDS[prompt:] + [None]
+    assert column(rows, "target") == [None] * (prompt - 1) + figures._WORDS[prompt:] + [None]
 
 
 def test_a_causal_position_predicts_the_next_word():
     rows = training("causal")
-    assert column(rows, "input") == widgets._WORDS
-    assert column(rows, "target") == [*widgets._WORDS[1:], None]
+    assert column(rows, "input") == figures._WORDS
+    assert column(rows, "target") == [*figures._WORDS[1:], None]
 
 
 def test_the_masked_sentence_is_one_that_mask_tokens_makes():
     """With three fates on three of ten words, which a rate of 0.15 rarely gives: the seed and the rate are chosen."""
     others = ["barn", "boat", "bell", "sleeps", "owl", "gull", "spoon", "basket"]
-    vocab = ["<bos>", "[mask]", *sorted({*widgets._WORDS, *others})]
-    tokens = torch.tensor([[vocab.index(word) for word in widgets._WORDS]])
+    vocab = ["<bos>", "[mask]", *sorted({*figures._WORDS, *others})]
+    tokens = torch.tensor([[vocab.index(word) for word in figures._WORDS]])
     generator = torch.Generator().manual_seed(2206)
     corrupted, chosen = mask_tokens(tokens, generator, mask_token=1, vocab_size=len(vocab), rate=0.3, special=(0,))
     rows = training("full")
     assert column(rows, "input") == [vocab[token] for token in corrupted[0].tolist()]
     assert [target is not None for target in column(rows, "target")] == chosen[0].tolist()
-    words = [(row["target"], word) for row, word in zip(rows, widgets._WORDS, strict=True) if row["target"]]
+    words = [(row["target"], word) for row, word in zip(rows, figures._WORDS, strict=True) if row["target"]]
     assert len(words) == 3
     assert all(target == word for target, word in words)
 
 
 def test_the_dropped_spans_are_those_that_corrupt_spans_writes():
-    vocab = [*sorted({*widgets._WORDS}), "⟨X⟩", "⟨Y⟩", "⟨Z⟩"]
+    vocab = [*sorted({*figures._WORDS}), "⟨X⟩", "⟨Y⟩", "⟨Z⟩"]
     sentinels = [vocab.index(name) for name in ("⟨X⟩", "⟨Y⟩", "⟨Z⟩")]
-    tokens = torch.tensor([vocab.index(word) for word in widgets._WORDS])
+    tokens = torch.tensor([vocab.index(word) for word in figures._WORDS])
     dropped = torch.zeros(len(tokens), dtype=torch.bool)
     dropped[[2, 3, 6]] = True
     made = [part.tolist() for part in corrupt_spans(tokens, dropped, sentinels)]
@@ -195,7 +196,7 @@ def test_every_arrangement_of_the_spans_is_equally_likely():
 
 
 def test_the_spans_figure_writes_what_corrupt_spans_writes():
-    vocab = [f"word{i}" for i in range(40)] + widgets._SENTINELS
+    vocab = [f"word{i}" for i in range(40)] + figures._SENTINELS
     sentinels = list(range(40, len(vocab)))
     rng = np.random.default_rng(3)
     cases = []

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from labutils import sampling, widgets
+from labutils.widgets import sampling as figures
 from labutils.world import World
 
 
@@ -191,7 +192,7 @@ def test_the_beam_figure_searches_as_labutils_does(searches):
 
 
 def test_the_best_sentence_of_the_beam_figure_is_the_best_of_all(searches):
-    sentences = list(widgets._sentences(widgets.beam_explorer().state["law"]))
+    sentences = list(figures._sentences(widgets.beam_explorer().state["law"]))
     assert len(sentences) == len(set(sentences)) == 13
     assert sum(p for _, p in sentences) == pytest.approx(1)
     for settings, result in zip(SETTINGS, searches, strict=True):

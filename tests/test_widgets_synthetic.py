@@ -11,6 +11,7 @@ from scipy.stats import binom
 
 from labutils import widgets
 from labutils.objectives import dpo_loss
+from labutils.widgets import synthetic as figures
 from labutils.world import World
 
 # The preferences explorer
@@ -116,7 +117,7 @@ def test_bad_settings_of_the_preferences_figure(arguments, message):
 
 
 def collapse(**settings) -> dict:
-    return {"law": widgets._WORD_LAW, "length": 40, "real": 0.0, "generations": 12, "seed": 0} | settings
+    return {"law": figures._WORD_LAW, "length": 40, "real": 0.0, "generations": 12, "seed": 0} | settings
 
 
 def simulated(law: np.ndarray, length: int, real: float, generations: int, runs: int) -> np.ndarray:
@@ -142,7 +143,7 @@ def test_the_binomial_law_is_that_of_scipy():
 def test_the_expected_number_of_words_is_the_mean_of_many_runs(real):
     runs = 3000
     [exact] = javascript.run("collapse_explorer.js", "module.expected", [collapse(real=real)])
-    left = simulated(np.array(widgets._WORD_LAW), 40, real, 12, runs)
+    left = simulated(np.array(figures._WORD_LAW), 40, real, 12, runs)
     error = left.std(0) / math.sqrt(runs)
     assert (np.abs(left.mean(0) - exact) < 4 * error).all()
 
@@ -154,9 +155,9 @@ def test_a_run_is_a_fair_draw_and_a_lost_word_stays_lost():
     np.testing.assert_allclose(40 * runs, np.round(40 * runs), atol=1e-9)
     assert not ((runs[:, :-1] == 0) & (runs[:, 1:] > 0)).any()
     error = runs.std(0) / math.sqrt(len(runs))
-    assert (np.abs(runs.mean(0) - widgets._WORD_LAW) <= 5 * error + 1e-9).mean() > 0.99  # no word is favoured
+    assert (np.abs(runs.mean(0) - figures._WORD_LAW) <= 5 * error + 1e-9).mean() > 0.99  # no word is favoured
     # A pair of tokens is of one word unless they are copies of different ones: 1 - sum of squares falls by 1 - 1/n.
-    law = np.array(widgets._WORD_LAW)
+    law = np.array(figures._WORD_LAW)
     diversity = 1 - (runs**2).sum(-1)
     exact = (1 - (law**2).sum()) * (1 - 1 / 40) ** np.arange(1, 13)
     assert (np.abs(diversity.mean(0) - exact) < 4 * diversity.std(0) / math.sqrt(len(runs))).all()
@@ -172,7 +173,7 @@ def test_without_javascript_the_collapse_figure_is_a_table():
     """From the end of the runs to their beginning in Python, from the beginning to the end in JavaScript."""
     state = widgets.collapse_explorer(length=40).state
     [exact] = javascript.run("collapse_explorer.js", "module.expected", [state | {"real": 0}])
-    np.testing.assert_allclose(widgets._words_expected(40), exact, atol=1e-9)
+    np.testing.assert_allclose(figures._words_expected(40), exact, atol=1e-9)
     rows = re.findall(r"<th scope=\"row\">(\d+)</th><td>(.*?)</td>", widgets.collapse_explorer(length=40).fallback)
     assert [(int(g), shown) for g, shown in rows] == [(g, f"{exact[g]:.1f}") for g in (0, 1, 2, 5, 10, 20)]
 

@@ -1,4 +1,4 @@
-"""Writes what the figure "the model in the page" needs beside the decoder's own weights (labutils/model_explorer.js).
+"""Writes what the figure "the model in the page" needs beside the decoder's own weights (labutils/widgets).
 
     python tools/export_world.py        after a change to labutils/world.py, or after tools/train_world_decoder.py
 
