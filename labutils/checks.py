@@ -1,8 +1,9 @@
 """`check("name", function)`: what a notebook says about an exercise while its reader works on it.
 
 The answer is one of these: a call that the exercise asks to do without; not written yet; correct; a known mistake, by
-its name; the smallest test that fails, with what came and what was expected. Practice mode hides nothing: it is no
-judge. The comparison, `compare`, also serves the grader, so what it says never tells what was expected.
+its name; a test without an answer in time; the smallest test that fails, with what came and what was expected. Practice
+mode hides nothing: it is no judge. The comparison, `compare`, also serves the grader, so what it says never tells what
+was expected.
 """
 
 import importlib
@@ -10,6 +11,8 @@ import inspect
 import linecache
 import math
 import re
+import signal
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,13 +29,14 @@ from torch.overrides import TorchFunctionMode
 
 from labutils.exercises import Exercise, find
 
+SECONDS = 10.0  # that a test may take; the grader gives as many
 _hints_shown: Counter[str] = Counter()
 
 
 def check(name: str, function: Any) -> None:
     """Test `function` as the exercise `name` and print what to do next. Raises ValueError if there is no such exercise.
 
-    The tests are the same each time. Every further try shows the next hint.
+    The tests are the same each time. Every further try shows the next hint; to run the stub again is no try.
     """
     exercise = find(name)
     text, hint_is_due = feedback(exercise, function)
@@ -40,7 +44,7 @@ def check(name: str, function: Any) -> None:
     if hint_is_due and exercise.hints:
         number = min(_hints_shown[name], len(exercise.hints) - 1)
         print(f"Hint {number + 1} of {len(exercise.hints)}: {exercise.hints[number]}")
-        _hints_shown[name] += 1
+        _hints_shown[name] += text != _unwritten(exercise)
 
 
 # --- running the tests -----------------------------------------------------------------------------------------------
@@ -52,6 +56,10 @@ class _NotAllowed(Exception):
 
 class _NotWritten(Exception):
     """The function is the stub that the lab hands out."""
+
+
+class _TooLong(BaseException):
+    """A test has taken its time. No Exception, so that the learner's own `except Exception` does not catch it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +78,16 @@ def feedback(exercise: Exercise, function: Any) -> tuple[str, bool]:
     name = exercise.name
     if not callable(function):
         return f'{name}: give check the function itself, as in check("{name}", {name}).', False
+    tests = []
     try:
-        tests = [_run(exercise, function, case) for case in range(exercise.cases)]
+        for case in range(exercise.cases):
+            tests.append(_run(exercise, function, case))
+            if isinstance(tests[-1].error, _TooLong):  # the others would take as long
+                return f"{name}: test {case + 1} does not end. {_explain(exercise, function, tests[-1:])}", True
     except _NotAllowed as refusal:
         return f"{name}: please write this without `{refusal}`. Doing without it is the exercise.", False
     except _NotWritten:
-        return f"{name}: not written yet", True
+        return _unwritten(exercise), True
 
     wrong = [test for test in tests if test.problem]
     if wrong:
@@ -84,13 +96,19 @@ def feedback(exercise: Exercise, function: Any) -> tuple[str, bool]:
         return (f"{head} {mistake}", False) if mistake else (f"{head} {_explain(exercise, function, wrong)}", True)
     changed = next((test.changed for test in tests if test.changed), None)
     if changed:
+        is_tensor = isinstance(_inputs(exercise, 0)[changed], Tensor)
+        copy = f"{changed}.clone()" if is_tensor else f"list({changed})"
         return (
             f"{name}: the result is right, but you change the argument `{changed}` in place, and so change it for "
-            "everybody who holds it. Work on a copy, or use operations that return a new tensor.",
+            f"everybody who holds it. Begin with a copy: `{changed} = {copy}`.",
             False,
         )
     points = "1 point" if exercise.points == 1 else f"{exercise.points} points"
     return f"{name}: correct ({len(tests)} tests, {points})", False
+
+
+def _unwritten(exercise: Exercise) -> str:
+    return f"{exercise.name}: not written yet"
 
 
 def _inputs(exercise: Exercise, case: int) -> dict:
@@ -122,16 +140,36 @@ def _run(exercise: Exercise, function: Callable, case: int) -> _Test:
     inputs, original = _inputs(exercise, case), _inputs(exercise, case)
     want = _expected(exercise, exercise.reference, case)
     try:
-        result = _snapshot(_call(exercise, guarded, inputs))
+        with _limited():
+            result = _snapshot(_call(exercise, guarded, inputs))
     except _NotAllowed:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, _TooLong) as error:
         # With a longer text it is torch, about a kind of number that an operation does not know.
         if isinstance(error, NotImplementedError) and str(error) in ("", "not written yet"):
             raise _NotWritten from None
         return _Test(case=case, error=error, problem="it raises an exception")
     changed = next((key for key in original if compare(inputs[key], original[key], 0.0, 0.0)), None)
     return _Test(case=case, result=result, problem=judge(exercise, result, want), changed=changed)
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Raise _TooLong in what takes longer than SECONDS. Signals do it, in the main thread alone and not on Windows."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_):
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _snapshot(value: Any) -> Any:
@@ -215,8 +253,35 @@ def _explain(exercise: Exercise, function: Callable, wrong: list[_Test]) -> str:
     if test.error is not None:
         return "\n".join([*lines, _explain_error(exercise, function, test.error)])
     want = _expected(exercise, exercise.reference, test.case)
-    lines += [f"  got:      {_show(test.result)}", f"  expected: {_show(want)}"]
-    return "\n".join([*lines, f"{test.problem[0].upper()}{test.problem[1:]}." if test.problem else ""])
+    exact = _show(test.result) == _show(want)  # then the difference is in the kind, or behind the digits shown
+    lines += [f"  got:      {_show(test.result, exact)}", f"  expected: {_show(want, exact)}"]
+    problem = f"{test.problem[0].upper()}{test.problem[1:]}." if test.problem else ""
+    if test.changed:
+        problem += f" Besides, you change the argument `{test.changed}` in place."
+    return "\n".join([*lines, f"{problem} {_advice(test.result, want)}".strip()])
+
+
+def _advice(got: Any, want: Any) -> str:
+    """What to do where a result is of another kind than the expected one, or a text differs; "" for all the rest."""
+    wants_tensor = isinstance(want, Tensor) and want.ndim > 0
+    if got is None and want is not None:
+        return "Here your function comes to its end without a `return` and a value."
+    if type(got).__module__ == "numpy":
+        return "`torch.from_numpy` makes a tensor of it." if wants_tensor else "`.tolist()` makes plain Python of it."
+    if isinstance(got, Iterator | set | range):
+        return "`list(...)` makes a list of it." if isinstance(want, list | tuple) else ""
+    if isinstance(got, Tensor) and isinstance(want, list | tuple):
+        return "`.tolist()` makes a list of a tensor."
+    if isinstance(got, list) and wants_tensor:
+        return "`torch.tensor(...)` makes a tensor of a list."
+    if isinstance(got, str) and isinstance(want, str) and len(want) > 40:
+        pairs = enumerate(zip(got, want, strict=False))
+        first = next((i for i, (one, other) in pairs if one != other), min(len(got), len(want)))
+        here, there = (repr(text[first : first + 20]) if text[first:] else "the end" for text in (got, want))
+        return f"They part at character {first}: {here} instead of {there}."
+    if isinstance(got, list) and isinstance(want, list | tuple) and len(got) == len(want):
+        return next(filter(None, map(_advice, got, want)), "")
+    return ""
 
 
 def _size(value: Any) -> int:
@@ -240,22 +305,31 @@ def _explain_error(exercise: Exercise, function: Callable, error: BaseException)
     if not places and isinstance(error, TypeError):
         arguments = ", ".join(inspect.signature(exercise.reference).parameters)
         return f"It could not be called ({what}). Keep its arguments: {exercise.name}({arguments})."
+    said = f"It raises {what}"
+    if isinstance(error, _TooLong):
+        said = f"It was stopped after {SECONDS:g} seconds: look for a loop without an end"
     if not places:
-        return f"It raises {what}."
+        return f"{said}."
     filename, line = places[-1]
-    return f"It raises {what}\nin line {line}: {linecache.getline(filename, line).strip()}"
+    return f"{said}\nin line {line}: {linecache.getline(filename, line).strip()}"
 
 
-def _show(value: Any) -> str:
-    """A value as a reader wants it: short numbers, and of what is long the size only. Never an address in memory."""
+def _show(value: Any, exact: bool = False) -> str:
+    """A value as a reader wants it: short numbers, and of what is long the size only. Never an address in memory.
+
+    What is `exact` shows more digits, and what is a tensor and what a list.
+    """
     if isinstance(value, Tensor):
-        return _show(value.tolist()) if value.numel() <= 40 else f"a tensor of shape {list(value.shape)}"
+        if value.numel() > 40:
+            return f"a tensor of shape {list(value.shape)}"
+        return f"tensor({_show(value.tolist(), exact)})" if exact else _show(value.tolist())
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.9g}" if exact else f"{value + 0.0:.4g}"  # + 0.0: nobody wants to read -0
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_show, value))}]" if _size(value) <= 80 else f"a list of {len(value)} items"
+        items = ", ".join(_show(item, exact) for item in value)
+        return f"[{items}]" if _size(value) <= 80 else f"a list of {len(value)} items"
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_show(item)}" for key, item in value.items())
+        return f"{{{', '.join(f'{key}: {_show(item, exact)}' for key, item in value.items())}}}"
     return repr(value) if value is None or type(value) in (str, bool, int) else _type(value)
 
 
@@ -361,7 +435,8 @@ def _compare_sequences(got: Any, want: list | tuple, rtol: float, atol: float) -
     if not isinstance(got, list | tuple):
         return f"{_type(got)} was returned instead of a list"
     if len(got) != len(want):
-        return f"the list has {len(got)} items, which is too {'many' if len(got) > len(want) else 'few'}"
+        items = "1 item" if len(got) == 1 else f"{len(got)} items"
+        return f"the list has {items}, which is too {'many' if len(got) > len(want) else 'few'}"
     for i, (item, wanted) in enumerate(zip(got, want, strict=True)):
         problem = compare(item, wanted, rtol, atol)
         if problem:
@@ -386,5 +461,6 @@ def _type(value: Any) -> str:
     if value is None:
         return "None"
     names = {int: "whole number", float: "number", bool: "truth value", str: "string", Tensor: "tensor"}
-    name = names.get(type(value), type(value).__name__)
+    names |= {dict: "dictionary", torch.nn.Parameter: "tensor"}
+    name = "NumPy array" if type(value).__name__ == "ndarray" else names.get(type(value), type(value).__name__)
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -1,6 +1,8 @@
 import linecache
 import math
 import re
+import signal
+import threading
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +15,7 @@ from torch.nn import functional as F
 from labutils import checks, sampling
 from labutils.checks import check, compare, feedback
 from labutils.exercises import Exercise, Mutant, exercises_of, find
+from labutils.prompting import parse_answer
 
 TOP_K = find("keep_top_k")
 
@@ -32,6 +35,10 @@ def learner(source: str, name: str, **names):
 
 
 BROKEN = "def broken(zero, logits, temperature):\n    return 1 / zero\n"
+
+
+def right_top_k(logits, k):
+    return logits.masked_fill(logits < logits.topk(k).values[..., -1:], -math.inf)
 
 
 def said(capsys, name, function) -> str:
@@ -55,11 +62,7 @@ def test_a_stub_is_not_written_yet(exercise, capsys):
     ("name", "function", "answer"),
     [
         ("apply_temperature", lambda logits, temperature: logits / temperature, "correct (8 tests, 1 point)"),
-        (
-            "keep_top_k",
-            lambda logits, k: logits.masked_fill(logits < logits.topk(k).values[..., -1:], -math.inf),
-            "correct (9 tests, 2 points)",
-        ),
+        ("keep_top_k", right_top_k, "correct (9 tests, 2 points)"),
     ],
 )
 def test_a_right_answer_is_correct(name, function, answer, capsys):
@@ -149,6 +152,100 @@ def test_an_endless_loop_over_next_logits_ends(capsys):
     assert "the loop does not end" in said(capsys, "complete", complete)
 
 
+def test_a_loop_without_an_end_is_stopped_and_its_line_told(capsys, monkeypatch):
+    monkeypatch.setattr(checks, "SECONDS", 0.2)
+    source = "def keep_top_k(logits, k):\n    i = 0\n    while True:\n        try:\n            i = i ^ 1\n"
+    source += "        except Exception:\n            pass\n"
+    before = signal.getsignal(signal.SIGALRM)
+    answer = said(capsys, "keep_top_k", learner(source, "keep_top_k"))
+    assert "keep_top_k: test 1 does not end. Look at test 1:\n  logits = [0, 1, 3, 2]\n" in answer
+    found = re.search(r"It was stopped after 0\.2 seconds: look for a loop without an end\nin line (\d): ", answer)
+    assert found is not None
+    assert int(found[1]) >= 3
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert "correct" in said(capsys, "keep_top_k", right_top_k)
+
+
+def test_off_the_main_thread_nothing_is_stopped():
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(feedback(TOP_K, right_top_k)[0]))
+    thread.start()
+    thread.join()
+    assert answers == ["keep_top_k: correct (9 tests, 2 points)"]
+
+
+def test_to_run_the_stub_again_uses_up_no_hint(capsys):
+    source = 'def keep_top_k(logits, k):\n    raise NotImplementedError("not written yet")\n'
+    for _ in range(3):
+        assert f"Hint 1 of 3: {TOP_K.hints[0]}" in said(capsys, "keep_top_k", learner(source, "keep_top_k"))
+    for hint in TOP_K.hints:
+        assert said(capsys, "keep_top_k", lambda logits, k: logits + 1).endswith(f"of 3: {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "sentence"),
+    [
+        (None, "x", "Here your function comes to its end without a `return` and a value."),
+        (torch.tensor([1, 2]), [1, 2], "`.tolist()` makes a list of a tensor."),
+        ([torch.tensor([1])], ([1],), "`.tolist()` makes a list of a tensor."),
+        ([1.0], torch.tensor([1.0]), "`torch.tensor(...)` makes a tensor of a list."),
+        (torch.ones(2).numpy(), torch.ones(2), "`torch.from_numpy` makes a tensor of it."),
+        (torch.ones(2).numpy(), [1.0, 1.0], "`.tolist()` makes plain Python of it."),
+        ((i for i in (1, 2)), [1, 2], "`list(...)` makes a list of it."),
+        ({1, 2}, [1, 2], "`list(...)` makes a list of it."),
+        ("So it is said of old, and of all who came after.", "So it is said of old, and of all who came before.", "'a"),
+        ("Of old, and of all who came after them", "Of old, and of all who came after them all", "the end instead"),
+        ("yes", "no", ""),
+        ([1, 2], [1, 3], ""),
+    ],
+)
+def test_another_kind_of_result_gets_advice(got, want, sentence):
+    advice = checks._advice(got, want)
+    assert sentence in advice
+    assert bool(sentence) == bool(advice)
+
+
+def test_the_place_where_two_texts_part_is_told():
+    want = "Review: the seat is hard and the fabric ugly.\nSentiment:"
+    assert checks._advice(f"{want} ", want) == f"They part at character {len(want)}: ' ' instead of the end."
+
+
+@pytest.mark.parametrize(
+    ("function", "got", "expected"),
+    [
+        (lambda tones, labels, query_tone, n_labels: torch.full((n_labels,), 1 / n_labels), "tensor([", "["),
+        (lambda tones, labels, query_tone, n_labels: [1 / n_labels + 2e-5] * n_labels, "[0.25002", "[0.25,"),
+    ],
+    ids=["another kind", "another digit"],
+)
+def test_what_differs_never_reads_the_same(function, got, expected, capsys):
+    answer = said(capsys, "label_law", function)
+    assert f"\n  got:      {got}" in answer
+    assert f"\n  expected: {expected}" in answer
+
+
+def test_a_change_in_place_beside_a_wrong_result_is_told_too(capsys):
+    def span_corruption(tokens, dropped, sentinels):
+        return [sentinels.pop()], tokens
+
+    assert "Besides, you change the argument `sentinels` in place." in said(capsys, "span_corruption", span_corruption)
+
+
+def test_a_list_that_is_changed_in_place_gets_the_copy_of_a_list():
+    def reads(completion, labels):
+        labels.sort(key=len, reverse=True)
+        return parse_answer(completion, labels) or ""
+
+    exercise = replace(find("read_label"), forbidden=())
+    assert "Begin with a copy: `labels = list(labels)`." in feedback(exercise, reads)[0]
+
+
+def test_values_are_shown_as_a_reader_wants_them():
+    assert checks._show(-0.0) == "0"
+    assert checks._show({"a": 0.5, "b": [1, 2]}) == "{a: 0.5, b: [1, 2]}"
+    assert checks._show(torch.ones(2).numpy()) == "a NumPy array"
+
+
 def test_a_call_in_place_of_the_function_is_told(capsys):
     assert said(capsys, "keep_top_k", torch.ones(3)) == (
         'keep_top_k: give check the function itself, as in check("keep_top_k", keep_top_k).\n'
@@ -162,6 +259,7 @@ def test_a_change_in_place_is_caught_and_named(capsys):
 
     answer = said(capsys, "keep_top_k", keep_top_k)
     assert "the result is right, but you change the argument `logits` in place" in answer
+    assert answer.endswith("Begin with a copy: `logits = logits.clone()`.\n")
 
 
 def test_the_prompt_that_is_changed_in_place_is_caught_although_the_result_is_right(capsys):
@@ -311,7 +409,7 @@ DIFFERENT = [
     (None, torch.tensor([1.0, 2.0]), "None was returned instead of a tensor"),
     (torch.tensor([1, 2]), [1, 2], "a tensor was returned instead of a list"),
     ([1, 2, 3], [1, 2], "the list has 3 items, which is too many"),
-    ([1], [1, 2], "the list has 1 items, which is too few"),
+    ([1], [1, 2], "the list has 1 item, which is too few"),
     ([1, [2, 4]], [1, [2, 3]], "item 1: item 1: the result is wrong"),
     ({"a": 1}, {"b": 1}, "the dictionary has other keys than it should have"),
     ({"a": torch.ones(2)}, {"a": torch.zeros(2)}, "a: 2 of 2 numbers, the first at [0], are wrong"),
