@@ -121,6 +121,7 @@ preferred. Labs 13 and 14 make those.
 """
 
 # %%
+# sabotage: data-sources-empty/sum: name: part.size for => name: part.size * part.epochs for
 claim = "data-sources-empty"
 sizes = {name: part.size for name, part in corpora.PILE_MIXTURE.items()}
 print(len(sizes), "parts")
@@ -216,6 +217,7 @@ for name, text, between in (("prose", learn, (2.7, 4)), ("code", code, (3.5, 6))
 # sabotage: data-code/code: ("code", code => ("code", learn
 
 # %%
+# sabotage: data-qa-papers/latex: (("l", latex), ("p", prose)) => (("p", latex), ("l", prose))
 claim = "data-qa-papers"
 latex = r"""\begin{equation}\label{eq:attention} \mathrm{Attention}(Q,K,V)=\mathrm{softmax}\left(\frac{QK^{\top}}
 {\sqrt{d_{k}}}\right)V \end{equation} where $Q\in\mathbb{R}^{n\times d_{k}}$, $\|x\|_{2}^{2}=\sum_{i=1}^{n}x_{i}^{2}$
@@ -300,6 +302,8 @@ more than half of the crawl not once.
 """
 
 # %%
+# sabotage: pretrain-sources/pile: PILE_MIXTURE["OpenWebText2"].share => PILE_MIXTURE["Books3"].share
+# sabotage: data-pile/off: 100 * part.size * part.epochs / total => 100 * part.size / total
 claim = "pretrain-sources"
 crawled = {"GPT-3": 60 / 1.01, "LLaMA": 67 + 15}
 measure(claim, crawled["GPT-3"], between=(59, 60), name="gpt3", what="GPT-3: share of crawls", unit="%")
@@ -587,6 +591,7 @@ his own ([Weber and others, 2024](../chapters/bibliography.md)). Our table has 8
 """
 
 # %%
+# sabotage: data-dolma-redpajama/form-repetition-surprise-kept: varied & (surprise < 8) => varied
 claim = "data-dolma-redpajama"
 recipes = {
     "form": in_language,

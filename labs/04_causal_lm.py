@@ -261,6 +261,7 @@ this course an `Encoder` is a `Decoder` that may look both ways, and the weights
 """
 
 # %%
+# sabotage: dec-unidirectional/unmasked: "unmasked": unmasked => "unmasked": finished
 unmasked = Encoder(finished.config).to(device()).eval()
 unmasked.load_state_dict(finished.state_dict())
 text = documents[:50].to(device())
@@ -772,6 +773,7 @@ def sequence_log_probability(logits, tokens, n_prompt):
 check("sequence_log_probability", sequence_log_probability)
 
 # %%
+# sabotage: dec-text-generation/mars: tokens) * (tokens.shape[1] - 1) => tokens)
 claim = "dec-text-generation"
 start = torch.from_numpy(world.prompt("the old sailor")).to(device())
 made = sampling.generate(finished, start, max_new_tokens=30, generator=generator)
@@ -970,6 +972,7 @@ its own ones (as long as they are free of errors, for after an impossible word t
 """
 
 # %%
+# sabotage: dec-transformer-objective/kl-own: model(own[:, :-1]) => model(own[:, 1:])
 claim = "dec-transformer-objective"
 n_texts = {"cpu": 1000, "gpu": 4000}[profile()]
 generator = torch.Generator(device()).manual_seed(4)

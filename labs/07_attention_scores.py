@@ -105,6 +105,7 @@ number. A weight may not.
 """
 
 # %%
+# sabotage: attn-score-values-confusion/smallest-weight: attention_weights(other).aminmax() => other.aminmax()
 claim = "attn-score-values-confusion"
 other = dot_scores(torch.tensor([[-1.0, 4.0]]), W_K.float())  # a fourth query
 measure(claim, other.min(), between=(-1, -1), name="smallest-score", what="smallest score of the query (-1, 4)")
@@ -499,6 +500,7 @@ r"""
 """
 
 # %%
+# sabotage: attn-general-key-transform/either-side: dot_scores(q @ W, k) => dot_scores(q @ W.T, k)
 claim = "attn-general-formula"
 W = torch.randn(8, 8, dtype=torch.float64, generator=generator)
 general = attention.general_scores(q, k, W)
@@ -625,6 +627,7 @@ print("Five of each, and W a single row:", list(as_printed.shape), "instead of",
 measure(claim, as_printed.numel(), between=(5, 5), name="printed-scores", what="scores for 5 queries and 5 keys")
 
 # %%
+# sabotage: attn-additive-w/parameters: W.numel() + U.numel() + vector.numel() => W.numel() + vector.numel()
 claim = "attn-additive-w"
 several = torch.randn(3, 8, dtype=torch.float64, generator=generator) @ (q[0] + k[0, :5]).T
 per_pair = several.numel() / as_printed.numel()
@@ -645,6 +648,7 @@ well add first and project then. That is a special case.
 """
 
 # %%
+# sabotage: attn-additive-procedure/shared: in_words = torch.tanh( => in_words = (
 claim = "attn-additive-procedure"
 shared = attention.additive_scores(q, k, W, W, vector)
 in_words = torch.tanh((q.unsqueeze(-2) + k.unsqueeze(-3)) @ W) @ vector

@@ -277,6 +277,7 @@ nothing is learned here: patches that show a cat share a direction with the word
 """
 
 # %%
+# sabotage: mech-cross-modalities/cat: dot_scores(5 * directions, patches) => dot_scores(directions, patches)
 claim = "mech-cross-modalities"
 objects = {"cat": [0, 1, 4, 5], "ball": [10], "grass": [12, 13, 14, 15]}  # patches count row by row
 directions = torch.eye(3, 16, dtype=torch.float64)
@@ -1069,6 +1070,7 @@ fast memory, which is where the speed comes from ([Dao and others, 2022](../chap
 """
 
 # %%
+# sabotage: since-long-context/gib-gqa: cache_bytes(32, kv, 128 => cache_bytes(32, 32, 128
 claim = "since-long-context"
 for name, (kv, expected) in {"mha": (32, 512), "gqa": (8, 128), "mqa": (1, 16)}.items():
     gib = cache_bytes(32, kv, 128, tokens=2**20) / 2**30

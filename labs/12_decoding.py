@@ -64,6 +64,7 @@ table.
 """
 
 # %%
+# sabotage: softmax-table-missing/logit-gap: logits = table.log() => logits = table
 world = World()
 law = torch.from_numpy(world.law_after("for dessert we had the"))
 order = law.argsort(descending=True, stable=True)[: int((law > 0).sum())]
@@ -103,6 +104,7 @@ It has never seen the law, only samples of it.
 """
 
 # %%
+# sabotage: inf-models-give-control/model-cake: model(prompt)[0, -1] => model(prompt)[0, -2]
 model = load_world_decoder().to(device())
 prompt = torch.from_numpy(world.prompt("for dessert we had the")).to(device())
 with torch.no_grad():
@@ -258,6 +260,7 @@ does cake end: above or below banana's old 0.02?
 
 
 # %%
+# sabotage: temp-warm-flatter/cake: words, at(2.0)[:4] => words, (table / 2.0).softmax(-1)[:4]
 def at(temperature):
     """The completed table at a temperature."""
     return sampling.apply_temperature(logits, temperature).softmax(-1)
@@ -289,6 +292,7 @@ logits under the law at T, and a variance is never negative.
 """
 
 # %%
+# sabotage: temp-controls-randomness/entropy-cool: entropy(at(0.1)) => entropy(at(1 / 0.1))
 claim = "temp-controls-randomness"
 grid = torch.logspace(-1, 1, 81, dtype=torch.float64)
 moves = sum(at(T.item()).argmax().item() != 0 for T in grid)
@@ -302,6 +306,7 @@ for value, (name, between), what in zip(ends, names.items(), whats, strict=True)
     measure(claim, value, between=between, name=name, what=what, unit="nats", digits=4)
 
 # %%
+# sabotage: temp-higher-more-random/decreases: entr((random_logits / T) => entr((random_logits * T)
 claim = "temp-higher-more-random"
 random_logits = torch.randn(100, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 
@@ -320,6 +325,7 @@ error = ((entropies(T + h) - entropies(T - h)) / (2 * h) - variance / T**3).abs(
 measure(claim, error, between=(0, 1e-6), name="slope-error", what="largest error of Var(z) / T^3 as the slope")
 # %%
 # alt: Shares against temperature from 0.1 to 10. Entropy climbs from 0 to log 80; cake falls from 1 to 1/80.
+# sabotage: temp-shape/cake-at-005: at(0.05)[0] => (table / 0.05).softmax(-1)[0]
 temperatures = grid.tolist()
 lines = {
     "entropy / log 80": [entropy(at(T)) / math.log(80) for T in temperatures],
@@ -367,6 +373,7 @@ for name, after in {"cool": cool, "warm": warm}.items():
         measure(claim, implied, between=(T, T), name=f"{name}-{pair}", what=what)
 
 # %%
+# sabotage: temp-tables-inconsistent/violations: (random_logits / T) => (random_logits * T)
 implied = [implied_temperature(cool, "cake", word) for word in ("donut", "banana", "apple")]
 measure(
     claim, max(implied) / min(implied), between=(2, 3), name="cool-disagreement", what="largest T over smallest, cool"
@@ -390,6 +397,8 @@ never computed.
 """
 
 # %%
+# sabotage: temp-cake-forty/temperature: at(middle)[0] => at(middle)[1]
+# sabotage: temp-cool-table-missing: at(low)[1] / cool["donut"] => at(low)[1] / warm["donut"]
 claim = "temp-cake-forty"
 listed = sum(cool.values())
 measure(claim, round(listed, 9), between=(0.415, 0.415), name="shown-mass", what="mass that the cool table shows")
@@ -413,6 +422,7 @@ The notes say that temperature *scales the last softmax layer*. Three readings o
 """
 
 # %%
+# sabotage: temp-scaling-factor/order-nucleus-first: logits, 0.9) / 0.5) => logits / 0.5, 0.9))
 claim = "temp-scaling-factor"
 multiplied = (logits * 2).softmax(-1)[0]
 measure(claim, multiplied, between=(0.69, 0.73), name="multiplied", what="cake if logits are MULTIPLIED by 2")
@@ -448,6 +458,7 @@ The last sentence of the notes on warmth is that *no word has a clear advantage*
 """
 
 # %%
+# sabotage: temp-none-advantage/tail70-t05: (p.log() / T) => (p / T)
 claim = "temp-none-advantage"
 
 
@@ -507,6 +518,7 @@ r"""
 """
 
 # %%
+# sabotage: topk-example-order/others: sampling.keep_top_k(logits, 3).expand => logits.expand
 three = sampling.keep_top_k(logits, 3).softmax(-1)
 claim = "topk-definition"
 measure(claim, table[:3].sum(), between=(0.32, 0.32), name="kept-mass", what="mass of the three kept words")
@@ -522,6 +534,8 @@ measure("topk-example-order", others, between=(0, 0), name="others", what="other
 # sabotage: topk-definition/cake: keep_top_k(logits, 3).softmax => keep_top_k(logits, 4).softmax
 
 # %%
+# sabotage: topk-variability/flat-kept-mass: table[:3].sum() => three[:3].sum()
+# sabotage: topk-limits-sampling/kept-sum: **setting).softmax(-1).sum() => **setting).exp().sum()
 claim = "topk-variability"
 flat = table[:3].sum()
 peaked = torch.tensor([0.95, 0.03, 0.015, 0.005], dtype=torch.float64)
@@ -589,6 +603,7 @@ p = 0.30 on 0.20 + 0.10, which meets the threshold to the last digit. Does it?
 """
 
 # %%
+# sabotage: topp-example-030/fraction: Fraction("0.2") + Fraction("0.1") => Fraction(0.2) + Fraction(0.1)
 claim = "topp-example-030"
 pair = ["0.2", "0.1"]
 kept = {
@@ -725,6 +740,7 @@ def complete(next_logits, prompt, max_new_tokens, stop_token):
 check("complete", complete)
 
 # %%
+# sabotage: inf-max-new-tokens/early-50: max_new_tokens=50, stop_token=STOP => max_new_tokens=50
 claim = "inf-max-new-tokens"
 start = torch.from_numpy(world.prompt("")).to(device()).expand(400, -1)
 short = sampling.generate(model, start, max_new_tokens=5, stop_token=STOP, generator=generator)
