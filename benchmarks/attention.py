@@ -2,12 +2,13 @@
 
     python benchmarks/attention.py
 
-All numbers are ratios of calls that ran side by side in this run. Under 1 is faster.
+Ours computes and keeps all scores. Torch's goes through them in blocks, as our tiled one does, which has no mask.
 """
 
 from collections.abc import Callable
 
 import torch
+from results import Row, publish
 from timing import compare, start
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,39 +17,45 @@ from labutils import runtime
 from labutils.attention import attention, causal_mask, grouped_attention, tiled_attention
 
 N_HEADS, D_HEAD = 8, 64
-ROUNDS = 7
+OTHER = "torch's SDPA"
 
 
-def against_torch(length: int, n_tokens: int, *, causal: bool) -> str:
-    """One row: our attention and the tiled one, forward and with the backward pass, over torch's."""
+def against_torch(length: int, *, causal: bool, rounds: int) -> list[Row]:
+    """Our attention and the tiled one on one text, forward alone and with the backward pass."""
     device = runtime.device()
-    shape = (n_tokens // length, N_HEADS, length, D_HEAD)
-    query, key, value, upstream = torch.randn(4, *shape, device=device).unbind()
+    query, key, value, upstream = torch.randn(4, 1, N_HEADS, length, D_HEAD, device=device).unbind()
     inputs = [x.clone().requires_grad_() for x in (query, key, value)]
     mask = causal_mask(length, device=device) if causal else None
 
-    ways: list[Callable[..., Tensor]] = [
-        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=causal),
-        lambda q, k, v: attention(q, k, v, mask),
-    ]
-    if not causal:  # the tiled one has no mask
-        ways.append(lambda q, k, v: tiled_attention(q, k, v, tile=128))
-    forward = [lambda way=way: way(query, key, value) for way in ways]
-    both = [lambda way=way: torch.autograd.grad(way(*inputs), inputs, upstream) for way in ways]
+    ways: dict[str, Callable[..., Tensor]] = {
+        OTHER: lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=causal),
+        "ours": lambda q, k, v: attention(q, k, v, mask),
+    }
+    if not causal:
+        ways["tiled"] = lambda q, k, v: tiled_attention(q, k, v, tile=128)
+    forward = {name: lambda way=way: way(query, key, value) for name, way in ways.items()}
+    both = {name: lambda way=way: torch.autograd.grad(way(*inputs), inputs, upstream) for name, way in ways.items()}
     with torch.no_grad():
-        ahead = compare(forward, rounds=ROUNDS)
-    back = compare(both, rounds=ROUNDS)
-    cells = [f"{timing.ratio:9.2f}" for timing in (*ahead[1:], *back[1:])]
-    if causal:
-        cells = [cells[0], " " * 9, cells[1], " " * 9]
-    return f"{length:7} {'yes' if causal else 'no':>7} {ahead[0].seconds * 1e3:9.1f} ms " + " ".join(cells)
+        ahead = compare(forward, rounds=rounds)
+    back = compare(both, rounds=rounds)
+    masked = "causal" if causal else "full"
+    return [
+        Row(
+            key=f"{name}-{masked}-{direction}-{length}",
+            what=f"{name}, {masked}, {direction}",
+            seconds=times[name],
+            other=OTHER,
+            other_seconds=times[OTHER],
+            size=length,
+        )
+        for direction, times in (("forward", ahead), ("forward-backward", back))
+        for name in ways
+        if name != OTHER
+    ]
 
 
-def decode(length: int, n_kv_heads: int, n_heads: int = 32, batch: int = 2) -> tuple[list[Callable[[], Tensor]], int]:
-    """One new query for each of `batch` texts against a cache of `length` keys: grouped, and with the heads repeated.
-
-    The second number is the size of the cache in bytes.
-    """
+def decode(length: int, n_kv_heads: int, n_heads: int = 32, batch: int = 2) -> dict[str, Callable[[], Tensor]]:
+    """One new query for each text against a cache of `length` keys: grouped, and with the heads repeated."""
     device = runtime.device()
     query = torch.randn(batch, n_heads, 1, D_HEAD, device=device)
     key, value = torch.randn(2, batch, n_kv_heads, length, D_HEAD, device=device).unbind()
@@ -57,32 +64,39 @@ def decode(length: int, n_kv_heads: int, n_heads: int = 32, batch: int = 2) -> t
         copies = [x.repeat_interleave(n_heads // n_kv_heads, dim=1) for x in (key, value)]
         return attention(query, *copies)
 
-    n_bytes = 2 * key.numel() * key.element_size()
-    return [lambda: grouped_attention(query, key, value), repeated], n_bytes
+    return {"grouped": lambda: grouped_attention(query, key, value), "repeated": repeated}
 
 
-def main() -> None:
-    gpu = runtime.profile() == "gpu"
-    start()
-    print(f"\nAttention of {N_HEADS} heads of {D_HEAD}, float32; each column but torch's is a ratio to torch's")
-    print(f"{'':29} {'forward':^19} {'and backward':^19}")
-    print(f"{'length':>7} {'causal':>7} {'torch':>12} {'ours':>9} {'tiled':>9} {'ours':>9} {'tiled':>9}")
-    for length in (64, 256, 1024, 4096) if gpu else (64, 256, 1024):
-        for causal in (False, True):
-            print(against_torch(length, 16_384 if gpu else 2048, causal=causal), flush=True)
-
-    length, n_heads = (32_768, 32) if gpu else (4096, 32)
-    print(f"\nOne step of decoding: 2 texts, {n_heads} heads of {D_HEAD}, {length:,} positions in the cache")
-    print(f"{'key-value heads':>15} {'cache':>9} {'grouped':>9} {'repeated':>9}   (ratios to {n_heads} heads, grouped)")
-    sizes = (32, 8, 1)
-    steps = {n_kv_heads: decode(length, n_kv_heads) for n_kv_heads in sizes}
+def steps_of_decoding(length: int, rounds: int, sizes: tuple[int, ...] = (32, 8, 1)) -> list[Row]:
+    """A step with fewer key-value heads beside one with a pair for each of the query heads."""
+    calls = {(n, name): call for n in sizes for name, call in decode(length, n).items()}
     with torch.no_grad():
-        timings = compare([call for calls, _ in steps.values() for call in calls], rounds=ROUNDS)
-    for i, n_kv_heads in enumerate(sizes):
-        grouped, repeated = timings[2 * i : 2 * i + 2]
-        cache = f"{steps[n_kv_heads][1] / 2**20:.0f} MiB"
-        print(f"{n_kv_heads:15} {cache:>9} {grouped.ratio:9.2f} {repeated.ratio:9.2f}", flush=True)
+        times = compare(calls, rounds=rounds)
+    return [
+        Row(
+            key=f"step-{name}-{n}",
+            what=f"one step, {length:,} positions in the cache, {n} key-value heads, {name}",
+            seconds=times[n, name],
+            other=f"{sizes[0]} key-value heads, grouped",
+            other_seconds=times[sizes[0], "grouped"],
+        )
+        for n, name in calls
+        if (n, name) != (sizes[0], "grouped")
+    ]
+
+
+def rows(*, tiny: bool = False) -> list[Row]:
+    """All that this benchmark measures."""
+    start()
+    rounds = 1 if tiny else 7
+    lengths, cache = ((8, 16), 32) if tiny else ((128, 256, 512, 1024, 2048), 4096)
+    if runtime.profile() == "gpu":
+        lengths, cache = (*lengths, 4096), 32_768
+    against = [
+        row for causal in (False, True) for n in lengths for row in against_torch(n, causal=causal, rounds=rounds)
+    ]
+    return against + steps_of_decoding(cache, rounds)
 
 
 if __name__ == "__main__":
-    main()
+    publish("attention", rows)

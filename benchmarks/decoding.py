@@ -1,65 +1,24 @@
-"""What the cache saves by length, and our decoder beside Hugging Face's GPT-2 of the same size.
+"""What the cache saves by length, and our generation beside Hugging Face's, with models of the same size.
 
-    python benchmarks/decoding.py
-
-All comparisons are ratios of calls that ran side by side in this run.
+python benchmarks/decoding.py
 """
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import torch
+from gpt2 import Gpt2, pair, size
+from results import Row, publish
 from timing import compare, start
-from torch import Tensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel
+from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from labutils import runtime
-from labutils.models import Config, Decoder
-from labutils.objectives import causal_loss
 from labutils.sampling import generate
-
-SMALL = Config(vocab_size=1000, d_model=128, n_heads=4, n_layers=4, max_len=512, position="learned")
-LARGE = Config(vocab_size=50_257, d_model=768, n_heads=12, n_layers=12, max_len=1024, position="learned")
-ROUNDS = 5
-
-
-Gpt2 = Any  # a GPT2LMHeadModel, whose mixins a type checker cannot follow
-
-
-def gpt2(config: Config) -> Gpt2:
-    """Hugging Face's model of the same size, without its dropout, for we have none."""
-    sizes = GPT2Config(
-        vocab_size=config.vocab_size,
-        n_positions=config.max_len,
-        n_embd=config.d_model,
-        n_layer=config.n_layers,
-        n_head=config.n_heads,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    return GPT2LMHeadModel(sizes)
-
-
-def training_step(model: nn.Module, logits: Callable[[Tensor], Tensor], tokens: Tensor) -> Callable[[], None]:
-    """One step of AdamW, the same for both models."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        causal_loss(logits(tokens), tokens).backward()
-        optimizer.step()
-
-    return step
 
 
 @torch.no_grad()
 def bare_loop(model: Gpt2, prompt: Tensor, max_new_tokens: int) -> Tensor:
-    """Greedy decoding with GPT-2's cache and nothing else, as our `generate` does it."""
+    """Greedy decoding with GPT-2's cache and nothing else."""
     cache, tokens, unseen = DynamicCache(config=model.config), prompt, prompt
     for _ in range(max_new_tokens):
         unseen = model(unseen, past_key_values=cache).logits[:, -1:].argmax(-1)
@@ -67,47 +26,51 @@ def bare_loop(model: Gpt2, prompt: Tensor, max_new_tokens: int) -> Tensor:
     return tokens
 
 
-def main() -> None:
-    gpu = runtime.profile() == "gpu"
-    device, config = runtime.device(), LARGE if gpu else SMALL
+def rows(*, tiny: bool = False) -> list[Row]:
+    """All that this benchmark measures: one text, a prompt of 8 tokens, the most probable token each time."""
     start()
-    ours, theirs = Decoder(config).to(device), gpt2(config).to(device)
-    n_parameters = sum(p.numel() for p in ours.parameters())
-    assert n_parameters == sum(p.numel() for p in theirs.parameters())
-    print(f"{n_parameters:,} parameters each")
-
-    prompt = torch.randint(config.vocab_size, (1, 8), device=device)
-    print("\nOur generation without the cache, over that with it (batch 1, a prompt of 8 tokens)")
-    for length in (16, 64, 256):
-        ways = [
-            lambda use_cache=use_cache, length=length: generate(
-                ours, prompt, max_new_tokens=length, greedy=True, use_cache=use_cache
-            )
-            for use_cache in (True, False)
-        ]
-        cached, uncached = compare(ways, rounds=ROUNDS)
-        print(f"{length:7} new tokens {uncached.ratio:6.2f} ({cached.seconds * 1e3:.0f} ms with the cache)", flush=True)
-
-    length = 128
-    print("\nOur speed over that of Hugging Face's GPT-2 (above 1: ours is faster)")
-    decoding = [
-        lambda: generate(ours, prompt, max_new_tokens=length, greedy=True),
-        lambda: bare_loop(theirs, prompt, length),
-        lambda: theirs.generate(prompt, max_new_tokens=length, do_sample=False),
-    ]
+    rounds, config = 1 if tiny else 5, size(tiny=tiny)
+    ours, theirs = pair(config)
     theirs.eval()
-    mine, loop, method = compare(decoding, rounds=ROUNDS)
-    print(f"generation, batch 1, a bare loop around GPT-2   {loop.ratio:6.2f} ({length / mine.seconds:,.0f} tokens/s)")
-    print(f"generation, batch 1, GPT-2's generate()         {method.ratio:6.2f}", flush=True)
+    prompt = torch.randint(config.vocab_size, (1, 8), device=runtime.device())
+    write = partial(generate, ours, prompt, greedy=True)
 
-    theirs.train()
-    for batch, seq in ((32, 64), (4, 512)):
-        tokens = torch.randint(config.vocab_size, (batch, seq), device=device)
-        steps = [training_step(ours, ours, tokens), training_step(theirs, lambda x: theirs(x).logits, tokens)]
-        mine, other = compare(steps, rounds=ROUNDS)
-        name = f"training, {batch} texts of {seq} tokens"
-        print(f"{name:47} {other.ratio:6.2f} ({batch * seq / mine.seconds:,.0f} tokens/s)", flush=True)
+    found = []
+    for length in (4, 8) if tiny else (16, 32, 64, 128, 256):
+        times = compare(
+            {cached: partial(write, max_new_tokens=length, use_cache=cached) for cached in (False, True)}, rounds=rounds
+        )
+        found.append(
+            Row(
+                key=f"cache-{length}",
+                what="our generate, with the cache",
+                seconds=times[True],
+                other="without the cache",
+                other_seconds=times[False],
+                size=length,
+                amount=length,
+            )
+        )
+
+    length = 8 if tiny else 128
+    ways = {
+        "ours": partial(write, max_new_tokens=length),
+        "a bare loop around GPT-2": partial(bare_loop, theirs, prompt, length),
+        "GPT-2's generate": partial(theirs.generate, prompt, max_new_tokens=length, do_sample=False),
+    }
+    times = compare(ways, rounds=rounds)
+    return found + [
+        Row(
+            key=key,
+            what=f"our generate, {length} tokens",
+            seconds=times["ours"],
+            other=other,
+            other_seconds=times[other],
+            amount=length,
+        )
+        for key, other in (("loop", "a bare loop around GPT-2"), ("generate", "GPT-2's generate"))
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    publish("decoding", rows)

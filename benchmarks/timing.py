@@ -1,40 +1,32 @@
-"""Compare what calls cost on a machine that may be busy with something else."""
+"""Time calls on a machine that may be busy with something else."""
 
+import resource
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 
 from labutils import runtime
 
-
-@dataclass(frozen=True)
-class Timing:
-    """The median `seconds` of a call, and the median `ratio` to the first call of the same round."""
-
-    seconds: float
-    ratio: float
+Name = TypeVar("Name")
 
 
 def start() -> None:
-    """Choose the conditions, and print them: one thread on the CPU, so that seconds mean the same wherever they run."""
+    """Choose the conditions: one thread on the CPU, so that seconds mean the same wherever they run."""
     if runtime.profile() == "cpu":
         torch.set_num_threads(1)
     torch.manual_seed(0)
-    print(f"{runtime.device()}, {torch.get_num_threads()} CPU threads, torch {torch.__version__}")
 
 
-def compare(calls: Sequence[Callable[[], object]], *, rounds: int) -> list[Timing]:
-    """Time each call once a round, after a round that does not count.
+def compare(calls: Mapping[Name, Callable[[], object]], *, rounds: int) -> dict[Name, list[float]]:
+    """The seconds of each call in every round, after a round that does not count.
 
-    The calls of a round run right after each other: what slows the machine down slows all of them, and the ratios stay.
+    The calls of a round run right after each other: what slows the machine down slows all of them, and the ratios of a
+    round stay.
     """
-    table = [[seconds(call) for call in calls] for _ in range(rounds + 1)][1:]
-    return [
-        Timing(median(row[i] for row in table), median(row[i] / row[0] for row in table)) for i in range(len(calls))
-    ]
+    table = [{name: seconds(call) for name, call in calls.items()} for _ in range(rounds + 1)][1:]
+    return {name: [row[name] for row in table] for name in calls}
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -49,3 +41,14 @@ def seconds(call: Callable[[], object]) -> float:
     call()
     torch.cuda.synchronize()
     return time.perf_counter() - begin
+
+
+def of_children(call: Callable[[], object]) -> tuple[float, float]:
+    """How long a call takes that leaves its work to other processes: their time on the processor, and on the clock.
+
+    Only processes that have ended count, so the call must wait for them.
+    """
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    call()
+    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall

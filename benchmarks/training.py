@@ -15,7 +15,7 @@ from results import Row, publish
 from timing import compare, start
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from labutils import runtime
 from labutils.objectives import causal_loss
@@ -63,7 +63,9 @@ def in_trainer(model: Gpt2, batches: Tensor, folder: str) -> None:
         save_strategy="no",
         report_to=[],
     )
-    Trainer(model=model, args=settings, train_dataset=Texts(batches)).train()
+    trainer = Trainer(model=model, args=settings, train_dataset=Texts(batches))
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
 
 
 def rows(*, tiny: bool = False) -> list[Row]:

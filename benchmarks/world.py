@@ -1,44 +1,37 @@
-"""How fast the world is: python benchmarks/world.py (about ten seconds on one core)."""
+"""How fast the world is, which makes the text of nearly all labs and knows its exact laws.
 
-import time
+python benchmarks/world.py
+"""
+
 from collections.abc import Callable
+
+from results import Row, publish
+from timing import compare
 
 from labutils.world import World
 
 
-def best_rate(call: Callable[[], object], amount: int, repeats: int = 3) -> float:
-    """The amount a second in the fastest of some calls; a slower one had to share the machine."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return amount / min(times)
-
-
-def main() -> None:
-    start = time.perf_counter()
+def rows(*, tiny: bool = False) -> list[Row]:
+    """All that this benchmark measures."""
     world = World()
-    floor, error = world.entropy_rate()
-    print(f"compiled, and its floor found, in {time.perf_counter() - start:.2f} s")
-    print(f"{world.vocab_size} words, {world.n_states} states, {len(world.automaton.source)} arcs")
-    print(f"floor   {floor:.5f} ± {error:.1e} nats per token")
-    print(f"bigram  {world.bigram().cross_entropy:.4f}")
-    print(f"unigram {world.unigram().cross_entropy:.4f}")
-
-    tokens = world.sample(20_000).tokens
-    chunk = tokens[:100]
+    documents, chunk_size = (20, 2) if tiny else (20_000, 100)
+    tokens = world.sample(documents).tokens
+    chunk, parsed = tokens[:chunk_size], tokens[: documents // 10]
     mask = (chunk % 7 == 3) & (chunk != 0)  # about a seventh of the tokens
-    rates = {
-        "tokens sampled": (best_rate(lambda: world.sample(20_000), 20_000 * 64), 1_000_000),
-        "exact laws of the next token": (best_rate(lambda: world.next_token_law(chunk), chunk.size, 20), 100_000),
-        "surprisals": (best_rate(lambda: world.surprisal(tokens), tokens.size), None),
-        "tokens parsed": (best_rate(lambda: world.parse(tokens[:2000]), tokens[:2000].size), None),
-        "exact laws of a masked token": (best_rate(lambda: world.masked_token_law(chunk, mask), int(mask.sum())), None),
+    tasks: dict[str, tuple[str, int, Callable[[], object]]] = {
+        "compile": ("compiling the language, and its floor", 1, lambda: World().entropy_rate()),
+        "sample": ("tokens sampled", tokens.size, lambda: world.sample(documents)),
+        "next": ("exact laws of the next token", chunk.size, lambda: world.next_token_law(chunk)),
+        "surprisal": ("surprisals", tokens.size, lambda: world.surprisal(tokens)),
+        "parse": ("tokens parsed", parsed.size, lambda: world.parse(parsed)),
+        "masked": ("exact laws of a hidden token", int(mask.sum()), lambda: world.masked_token_law(chunk, mask)),
     }
-    for what, (rate, wanted) in rates.items():
-        print(f"{rate:12,.0f} {what} a second" + (f" (wanted: {wanted:,})" if wanted else ""))
+    times = compare({key: call for key, (_, _, call) in tasks.items()}, rounds=1 if tiny else 3)
+    return [
+        Row(key=key, what=what, seconds=times[key], amount=amount if amount > 1 else None)
+        for key, (what, amount, _) in tasks.items()
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    publish("world", rows)

@@ -110,7 +110,7 @@ def test_weights_that_do_not_fit_the_config_are_refused(tmp_path):
 
 
 def test_the_labs_recipe_closes_on_the_floor(world):
-    """200 steps instead of 600; benchmarks/training.py runs it whole and asks for 3%."""
+    """200 steps instead of 600; benchmarks/recipe.py runs it whole and asks for 3%."""
     torch.manual_seed(0)
     model = Decoder(Config(vocab_size=world.vocab_size))
     losses = train(
