@@ -17,6 +17,8 @@ times as many samples.
 
 **Claims settled** (see the [ledger](../chapters/ledger.md)): everything the notes say on inference parameters,
 on top-k and top-p and on temperature, and the two later additions, min-p and speculative decoding.
+One item is a link that the notes lost, `inf-decoder-link-missing`. There is nothing to measure in it, and the chapter
+names an article to read instead.
 """
 
 # %% setup

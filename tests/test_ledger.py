@@ -89,6 +89,21 @@ def test_a_lab_measures_every_item_that_can_be_measured():
     assert [(claim.lab, claim.id) for claim in claims if claim.id not in measured] == []
 
 
+def test_a_lab_names_every_item_whose_home_it_is():
+    silent = []
+    for claim in read_ledger().values():
+        source = (ROOT / "labs" / f"{claim.lab}_{LABS[claim.lab][0]}.py").read_text(encoding="utf-8")
+        if claim.id not in re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", source):
+            silent.append((claim.lab, claim.id))
+    assert silent == []
+
+
+def test_an_item_without_evidence_says_why():
+    measured = {record.claim for record in EVIDENCE.values()}
+    without = [claim for claim in read_ledger().values() if claim.id not in measured]
+    assert [claim.id for claim in without if not (claim.text_only and claim.reason)] == []
+
+
 def test_evidence_is_about_items_of_the_ledger_and_lies_in_its_range():
     assert {record.claim for record in EVIDENCE.values()} <= IDS
     assert [record.key for record in EVIDENCE.values() if not record.holds] == []
