@@ -2,7 +2,7 @@
 r"""
 # Lab 10: In-context learning
 
-Write three solved cases of a task into a prompt, and a language model solves the fourth. Nothing in the model has
+Write three solved cases of a task into a prompt, and a language model can solve the fourth. Nothing in the model has
 changed. This is **in-context learning**, and this lab takes it apart: what the instruction gives, what the examples
 give, and how close a model comes to the best that anybody could do with them.
 
@@ -59,7 +59,9 @@ The notes announce a zero-shot prompt and do not show it, and they call its task
 public notes that they follow have the prompt: a request to classify *I loved this movie!*, and then the word
 *Sentiment* with a colon ([Agarwal, 2023](../chapters/bibliography.md)).
 
-**Exercise 1** (10 minutes, difficulty 1 of 5, 2 points).
+**Exercise 1** (10 minutes, difficulty 1 of 5, 2 points). An example has two lines, `Review: ` with its text and
+`Sentiment: ` with its label. The query has the same two lines, up to the colon after *Sentiment*: no label and no space
+behind it. An empty line stands between instruction, examples and query.
 """
 
 
@@ -157,7 +159,8 @@ text.*
 Usually a model writes text, and the label must be found in it. That is harder than it looks: a model may begin with
 "The answer is", write *Positive!*, or answer and then go on with reviews of its own.
 
-**Exercise 2** (15 minutes, difficulty 2 of 5, 3 points).
+**Exercise 2** (15 minutes, difficulty 2 of 5, 3 points). Upper and lower case are the same. A label counts only as a
+whole word: *unlikely* does not name *likely*. Where two labels begin at the same place, the longer one is meant.
 """
 
 
@@ -279,7 +282,8 @@ down: it begins with all pairs of labels, and keeps those that agree with the ex
 
 **Predict.** After one example, how often is that reader right?
 
-**Exercise 3** (15 minutes, difficulty 3 of 5, 3 points).
+**Exercise 3** (15 minutes, difficulty 3 of 5, 3 points). Praise has one label and blame another. Before any example all
+such pairs are equally likely. `tones` and `labels` are those of the examples, which are all right; both count from 0.
 """
 
 
@@ -714,7 +718,8 @@ the lean: give the query "n/a". It says neither praise nor blame, so both labels
 are the only ones*. **Contextual calibration** divides by what they get instead
 ([Zhao and others, 2021](../chapters/bibliography.md)).
 
-**Exercise 4** (15 minutes, difficulty 2 of 5, 3 points).
+**Exercise 4** (15 minutes, difficulty 2 of 5, 3 points). Let each row of both arguments sum to 1 over the labels, take
+the mean of the content-free rows, divide by it, and let each row sum to 1 again.
 """
 
 
@@ -758,7 +763,7 @@ legend = ax.legend(
 # %% [markdown]
 r"""
 The word "average" tests the correction, since it was not used to make it: the belief in the shown label falls from nine
-tenths to one half. And the answers about the other tone become right. Part of the lean is no fault: a reader who does
+tenths to one half. And most answers about the other tone become right. Part of the lean is no fault: a reader who does
 not know the second label *should* believe in the first. It becomes a fault when we tell the scorer, and not the model,
 that there are only two.
 
@@ -799,10 +804,11 @@ measure(claim, changed, between=(0, 0), name="weights", what="models whose weigh
 
 # %% [markdown]
 r"""
-The mechanism lies open. In the first layer each label looks at the word before it, and so learns which tone it
-belongs to. In the second layer the query looks at the labels of its own tone, and copies. Heads of this kind are known
-from language models as **induction heads**; they form in a short phase of training, in which in-context learning
-appears ([Olsson and others, 2022](../chapters/bibliography.md)).
+The weights suggest a mechanism. In the first layer each label looks at the word before it, and so can learn which tone
+it belongs to. In the second layer the query looks at the labels of its own tone, and can copy one. (Where a model looks
+is not yet what it uses; that, only an intervention could show.) Language models have relatives of these, **induction
+heads**, which find an earlier place like the present one and copy what followed there. They form in a short phase of
+training, in which in-context learning appears ([Olsson and others, 2022](../chapters/bibliography.md)).
 
 *Verdict on `icl-definition`: holds with a caveat. The model uses the examples, and its weights stay the same to the
 last bit: "learning" is a way of speaking. What it takes from examples depends on what it was trained on.*
