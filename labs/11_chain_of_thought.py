@@ -616,7 +616,7 @@ r"""
 are hard; the prompt does not bring the question across.
 
 **Look at the interval.** With 60 cases, an accuracy is known to about a tenth up or down. This is Wilson's interval
-([Wilson, 1927](../chapters/bibliography.md)). Another way to an interval works for every metric, the **bootstrap**:
+([Wilson, 1927](../chapters/bibliography.md)). Another way to an interval serves for nearly any metric, the **bootstrap**:
 draw 60 cases out of the 60, with replacement, again and again, and see how much the metric moves
 ([Efron, 1979](../chapters/bibliography.md)).
 
@@ -924,7 +924,7 @@ check("choose_on_development", choose_on_development)
 # %% [markdown]
 r"""
 *Verdict on `workflow-selection-bias`: missing in the notes. Automatic search for prompts
-([Zhou and others, 2023](../chapters/bibliography.md)) tries many more than forty and needs a held-out set even more.*
+([Zhou and others, 2023](../chapters/bibliography.md)) tries many and needs a held-out set all the more.*
 
 ## 7. Scoring what is not one word
 
@@ -946,7 +946,7 @@ measure(claim, sum(parsed), between=(5, 5), name="parsed", what="read right by t
 # %% [markdown]
 r"""
 For answers without labels one asks people or another model to judge. A model as a judge has habits: it favours the
-answer it reads first, the longer one, its own style ([Zheng and others, 2023](../chapters/bibliography.md)). A
+answer it reads first, the longer one, and perhaps its own ([Zheng and others, 2023](../chapters/bibliography.md)). A
 simulation with one habit: the judge prefers the first of two equally good answers in 60% of all pairs.
 
 **Predict.** System A always comes first. How often does it win? And how is the habit found out?

@@ -742,9 +742,9 @@ ax = plotting.bars(series, list(whats[:3]), unit="share of the answers")
 r"""
 - **Curation rescues.** With all pseudo-pairs the model writes junk, as it was taught to, and follows fewer
   instructions. With the better half it writes sentences.
-- **It does not win by the obvious score.** The model that went on with the seeds alone follows the most. It does so by
-  reciting: three in ten of its answers are seed documents, word for word, and held-out documents surprise it by about
-  a nat a word more than the others. The pseudo-pairs cure that.
+- **It does not win by the obvious score.** The model that went on with the seeds alone follows the most. It also
+  recites: three in ten of its answers are seed documents, word for word, and held-out documents surprise it by about a
+  nat a word more than the others. The pseudo-pairs cure that.
 - **True pairs do not follow more either**, in so few steps, and have the lowest held-out loss. The order by "followed"
   is not the order by how well the law of the answers was learned.
 - **A second round finds nothing new.** The paper curates twice, the second time with the model of the first round as
@@ -785,7 +785,8 @@ The base model continues: an instruction is to it a strange beginning of a text.
 with no new fact about the language in them, makes it answer. The price is in the last two numbers: what was tuned is a
 worse model of plain documents than before.
 
-*Verdict on `since-instruction-tuning`: missing in the notes. It is the step that makes zero-shot prompts work.*
+*Verdict on `since-instruction-tuning`: missing in the notes. It is the step after which a model answers a request
+instead of continuing it.*
 
 ## 8. What a filter costs
 
@@ -862,8 +863,7 @@ ax = plotting.bars(series, list(table), unit="share")
 # %% [markdown]
 r"""
 The round trip sorts out most wrong pairs, though it looks at the subject alone, and doubles the cost. Removing copies
-does not make data right. A rule, where there is one, is best and free; this is why so much synthetic data is made where
-programs can check it.
+does not make data right. A rule, where there is one, is best and free.
 
 One filter is not about quality at all. **Decontamination** removes what a later test would ask for, or the test
 measures memory.

@@ -293,7 +293,7 @@ measure(claim, contradicts, between=(24, 52), name="contradicts", what="contradi
 # %% [markdown]
 r"""
 The judge took over its teacher's habit. Judges that are large language models have habits too: for places, for
-length, for their own style ([Zheng and others, 2023](../chapters/bibliography.md)). The remedy is to ask in both
+length, perhaps for their own answers ([Zheng and others, 2023](../chapters/bibliography.md)). The remedy is to ask in both
 orders.
 
 **Exercise 2** (15 minutes, difficulty 2 of 5, 3 points).
@@ -701,8 +701,9 @@ for name, ddof, accumulate, between in (
 
 # %% [markdown]
 r"""
-The usual estimate of a variance, which divides by n, is a little too small each time, and that adds up. But with the
-unbiased one the variance goes down too: a spread that chance has lost does not come back.
+The usual estimate of a variance, which divides by n, is a little too small each time, and that adds up. With the
+unbiased one the median goes down too. Each generation multiplies the variance by a random factor; its mean is 1, but
+the mean of its logarithm is below 0, so that nearly every run shrinks in the long run.
 
 Now text. A **bigram model** is a table that counts which word follows which. Fit it to 300 documents of 40 words; let
 it write as many; fit again. Nothing is trained, and nothing is cut off: it draws from exactly what it counted.
