@@ -615,9 +615,9 @@ r"""
 **Read the errors.** Nearly all are of one kind: the model says *negative* to everything. So it is not the reviews that
 are hard; the prompt does not bring the question across.
 
-**Look at the interval.** With 60 cases, an accuracy is known to about a tenth up or down. This is Wilson's interval
-([Wilson, 1927](../chapters/bibliography.md)). Another way to an interval serves for nearly any metric, the **bootstrap**:
-draw 60 cases out of the 60, with replacement, again and again, and see how much the metric moves
+**Look at the interval.** With 60 cases, an accuracy is known to about an eighth up or down. This is Wilson's interval
+([Wilson, 1927](../chapters/bibliography.md)). Another way to an interval serves for nearly any metric, the
+**bootstrap**: draw 60 cases out of the 60, with replacement, again and again, and see how much the metric moves
 ([Efron, 1979](../chapters/bibliography.md)).
 
 **Exercise 2** (10 minutes, difficulty 2 of 5, 2 points). The draws are given, so that your result can be checked.

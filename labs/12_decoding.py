@@ -2,8 +2,8 @@
 r"""
 # Lab 12: Decoding
 
-A language model gives every word of its vocabulary a score. Something else turns scores into text. That something is
-the **decoder's algorithm**, and you write it in this lab.
+A language model gives every word of its vocabulary a score. Another program turns scores into text. That is
+**decoding**, and you write it in this lab.
 
 **What you will measure.** How greedy choice, temperature, top-k, top-p, min-p and beam search change the text, against
 a truth that is known: the model was trained on a small synthetic language whose exact law the course can compute. So
@@ -488,7 +488,7 @@ for (n, T), about in expected.items():
 
 # %% [markdown]
 r"""
-The order never changes: cake stays first, by √2 to 1 over donut. But with 67,000 tail words, as many as a real
+The order never changes: cake stays first, by √2 to 1 over donut. But with 67,000 tail words, about as many as a real
 vocabulary has, T = 2 hands nearly everything to words that were each nearly impossible. That is what incoherent text
 is made of.
 

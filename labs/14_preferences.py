@@ -293,8 +293,8 @@ measure(claim, contradicts, between=(24, 52), name="contradicts", what="contradi
 # %% [markdown]
 r"""
 The judge took over its teacher's habit. Judges that are large language models have habits too: for places, for
-length, perhaps for their own answers ([Zheng and others, 2023](../chapters/bibliography.md)). The remedy is to ask in both
-orders.
+length, perhaps for their own answers ([Zheng and others, 2023](../chapters/bibliography.md)). The remedy is to ask in
+both orders.
 
 **Exercise 2** (15 minutes, difficulty 2 of 5, 3 points).
 """
