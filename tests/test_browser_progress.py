@@ -124,7 +124,7 @@ def test_a_chapter_is_read_when_its_quiz_comes_into_view_and_a_lab_done_when_tic
     summary = page.locator("#progress-sum")
     assert summary.inner_text().startswith("Read: 1 of 6 chapters. Answered: 0 of ")
     assert summary.inner_text().endswith("Done: 1 of 14 labs.")
-    page.get_by_label("Chapter 5. Sampling: read").uncheck()
+    page.get_by_label("Chapter 5. From logits to text: read").uncheck()
     assert record(page)["chapters"] == []
     page.reload()
     assert summary.inner_text().startswith("Read: 0 of 6 chapters.")

@@ -166,6 +166,16 @@ def test_an_excerpt_has_a_formula_once_and_no_data(page: Page):
     assert [noise for noise in ("\\", "Copy to clipboard", '"../', "glossary.html") if noise in text] == []
 
 
+def test_the_icon_of_the_search_leaves_its_words_free(page: Page):
+    page.goto("/search.html?q=sentinel")
+    form = page.locator("form.bd-search").last
+    field, icon = form.locator("input").bounding_box(), form.locator("svg, i").first.bounding_box()
+    assert field is not None
+    assert icon is not None
+    words_begin = field["x"] + float(form.locator("input").evaluate("x => parseFloat(getComputedStyle(x).paddingLeft)"))
+    assert icon["x"] + icon["width"] <= words_begin
+
+
 def test_what_the_search_shows_is_accessible(page: Page):
     page.goto("/search.html?q=top-p")
     page.locator("#search-results .context").first.wait_for()

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 
 from _ext.claims import CHAPTERS, LABS, ROOT
@@ -29,6 +30,14 @@ def test_the_progress_page_has_a_box_for_each_chapter_and_each_lab(site: Path):
     assert values(page, "labs") == [f"{number}_{name}" for number, (name, _) in LABS.items()]
     assert all(box["aria-label"] for box in page.select(".progress-table input"))
     assert all(box.has_attr("disabled") for box in page.select(".progress-table input")), "without a script"
+
+
+def test_a_chapter_has_one_name_in_tables_contents_and_text():
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    contents = {entry["file"]: entry["title"] for part in parts for entry in part["chapters"] if "title" in entry}
+    for number, (chapter, title) in enumerate(CHAPTERS.items(), start=1):
+        assert contents[f"chapters/{chapter}"] == f"{number}. {title}"
+        assert f"# {title}" in (ROOT / "chapters" / f"{chapter}.md").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
