@@ -16,10 +16,10 @@ LEDGER_PAGE = "chapters/ledger"
 
 CHAPTERS = {
     "01_llms": "Language models",
-    "02_pretraining": "Pre-training",
+    "02_pretraining": "Pretraining",
     "03_attention": "Attention",
     "04_prompting": "Prompting",
-    "05_sampling": "Sampling",
+    "05_sampling": "From logits to text",
     "06_synthetic_data": "Synthetic data",
 }
 
