@@ -2,11 +2,14 @@
 
     python benchmarks/gpu.py            # on a machine with a GPU all labs in the gpu profile, else in the cpu profile
     python benchmarks/gpu.py 04 06      # these labs only
+    python benchmarks/gpu.py --missing  # the labs that have no result in this profile: to go on after a break
 
 Each lab's solution is run by nbclient in an empty folder. What was measured before, of other labs or in the other
-profile, stays: benchmarks/gpu.json holds it. A cell that fails does not end the run; the table counts such cells.
+profile, stays: benchmarks/gpu.json holds it, and is written after every lab. A cell that fails does not end the run;
+the table counts such cells. Nor does a lab whose kernel dies or hangs; it is named, and has no result.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -16,6 +19,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 from labutils import runtime
@@ -39,7 +43,8 @@ NEAR = {
 ABOUT = """\
 # The labs on a CPU and on a GPU
 
-Written by `python benchmarks/gpu.py`. Each cell of the table holds CPU / GPU; – stands for what was not run.
+Written by `python benchmarks/gpu.py`. Each cell of the table holds CPU / GPU; – stands for what was not run. On a
+machine with a GPU that command fills the GPU's side, lab by lab; stopped, it goes on with `--missing`.
 
 On the CPU: seconds of the processor, with one thread, and the memory of the whole process. On the GPU: seconds of the
 clock, and the memory that torch took on the card. Tokens and operations are counted in training alone, which is in 32
@@ -164,7 +169,7 @@ def described(lab: str, found: dict[str, Any] | None) -> list[str]:
     value, unit = found["near"].get(NEAR.get(lab), (None, ""))
     return [
         f"{found['lab_seconds']:.0f}",
-        f"{found['tokens'] / seconds:,.0f}" if seconds else "trains nothing",
+        _rate(found["tokens"], seconds),
         f"{rate:.1e}" if seconds else "–",
         "unknown" if peak is None else f"{rate / peak:.2%}",
         f"{found['memory']:.2f}",
@@ -173,21 +178,44 @@ def described(lab: str, found: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def main() -> int:
-    profile, wanted = runtime.profile(), sys.argv[1:]
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    failed = 0
+def _rate(tokens: int, seconds: float) -> str:
+    """Tokens a second, as words. A model without an embedding reads no tokens that could be counted."""
+    if not seconds:
+        return "trains nothing"
+    return f"{tokens / seconds:,.0f}" if tokens else "no tokens"
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file in one piece: who stops the run leaves the old one or the new one."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line; 1 if anything failed."""
+    parser = argparse.ArgumentParser(description="Run labs and write down what they cost: benchmarks/gpu.md.")
+    parser.add_argument("labs", nargs="*", help="such as 04; without one, all")
+    parser.add_argument("--missing", action="store_true", help="only labs that have no result in this profile")
+    asked, profile, failed = parser.parse_args(arguments), runtime.profile(), 0
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for path in sorted((ROOT / "labs" / "solutions").glob("*.ipynb")):
         lab = path.name[:2]
-        if not wanted or lab in wanted:
+        if (asked.labs and lab not in asked.labs) or (asked.missing and profile in results.get(lab, {})):
+            continue
+        try:
             found = result(run(made(path), profile))
-            failed += found["failed"]
-            results.setdefault(lab, {})[profile] = found
-            RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            TABLE.write_text(table(results), encoding="utf-8")
-            print(lab, profile, *described(lab, found), sep="  ", flush=True)
+        except (CellTimeoutError, DeadKernelError) as error:
+            print(f"{lab}  {profile}  {type(error).__name__}: no result", flush=True)
+            failed += 1
+            continue
+        failed += found["failed"]
+        results.setdefault(lab, {})[profile] = found
+        put(RESULTS, json.dumps(results, indent=1, sort_keys=True) + "\n")
+        put(TABLE, table(results))
+        print(lab, profile, *described(lab, found), sep="  ", flush=True)
     return int(failed > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

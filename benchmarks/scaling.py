@@ -280,19 +280,21 @@ def write(runs: list[Run], floor: float, path: Path = RESULTS) -> None:
     document = {"floor": floor, "text": LENGTH, "weight_decay": WEIGHT_DECAY, "fits": fits(runs)}
     document["other_rates"] = other_rates(runs)
     document["runs"] = [asdict(run) for run in ordered]
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    unfinished = path.with_name(f"{path.name}.unfinished")  # who stops the run leaves the old file or the new one
+    unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)
 
 
 def main() -> None:
     profile, world = runtime.profile(), World()
     if profile == "cpu":
         torch.set_num_threads(1)
-    runs, (floor, _) = read(), world.entropy_rate(LENGTH - 1)
+    runs, (floor, _) = read(RESULTS), world.entropy_rate(LENGTH - 1)
     done = {(run.setting, run.seed) for run in runs}
     for setting, seed in settings(profile):
         if (setting, seed) not in done:
             runs.append(perform(setting, seed, world))
-            write(runs, floor)
+            write(runs, floor, RESULTS)
             print(f"{runs[-1].weights:>10,} weights {setting.tokens:>12,} tokens, seed {seed}, rate {setting.lr:.4f}:"
                   f" gap {runs[-1].gap:.4f}, {runs[-1].seconds:.0f} s", flush=True)  # fmt: skip
     for name, fit in fits(runs).items():

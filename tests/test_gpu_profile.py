@@ -4,6 +4,7 @@
 """
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import nbformat
 import pytest
 import torch
 from lab_source import Cell, Lab, read_lab
+from nbclient.exceptions import DeadKernelError
 from turns import whose_turn
 
 from benchmarks import gpu
@@ -147,3 +149,40 @@ def test_the_table_holds_what_a_notebook_cost(tmp_path, monkeypatch):
     ][:1]
     assert "| unknown / 25.00% |" in row
     assert "| 1.5 % / 1.5 % | 1 / 1 |" in row
+
+
+def test_a_run_that_is_stopped_keeps_its_results_and_goes_on_with_what_is_missing(tmp_path, monkeypatch, capsys):
+    """In the gpu profile, as `python benchmarks/gpu.py` is started on a machine with a GPU."""
+    solutions = tmp_path / "labs" / "solutions"
+    solutions.mkdir(parents=True)
+    for name in ("04_toy", "05_dies", "06_toy"):
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(COSTLY)]), solutions / f"{name}.ipynb")
+    for name, value in (("ROOT", tmp_path), ("RESULTS", tmp_path / "gpu.json"), ("TABLE", tmp_path / "gpu.md")):
+        monkeypatch.setattr(gpu, name, value)
+    monkeypatch.setenv("LABUTILS_PROFILE", "gpu")
+    done = gpu.run(gpu.made(solutions / "04_toy.ipynb"), "gpu")
+    outcomes = iter((done, DeadKernelError("Kernel died"), KeyboardInterrupt(), done))
+
+    def run(notebook, profile):
+        if isinstance(outcome := next(outcomes), BaseException):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(gpu, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        gpu.main([])
+    assert "05  gpu  DeadKernelError: no result" in capsys.readouterr().out
+    first = json.loads(gpu.RESULTS.read_text())
+    assert list(first) == ["04"]
+    assert list(first["04"]) == ["gpu"]
+    assert gpu.main(["--missing", "04", "06"]) == 0
+    after = json.loads(gpu.RESULTS.read_text())
+    assert after["04"] == first["04"]
+    assert list(after) == ["04", "06"]
+    assert "\n| 06 | – / " in gpu.TABLE.read_text(encoding="utf-8")
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_the_table_is_what_the_results_say():
+    stored = json.loads(gpu.RESULTS.read_text(encoding="utf-8"))
+    assert gpu.TABLE.read_text(encoding="utf-8") == gpu.table(stored)

@@ -79,6 +79,33 @@ def test_operations_are_those_that_torch_counts(d_model, n_heads, n_layers):
     assert operations(setting, weights) == pytest.approx(counter.get_total_flops(), rel=0.05)
 
 
+def test_the_command_for_a_gpu_can_be_stopped_and_goes_on(monkeypatch, tmp_path, capsys):
+    """At a reduced size, and on the CPU; what is done is not done again."""
+    monkeypatch.setenv("LABUTILS_PROFILE", "gpu")
+    monkeypatch.setattr(scaling, "RESULTS", tmp_path / "scaling.json")
+    monkeypatch.setattr(scaling, "BATCH", {"gpu": 2})
+    small = [((8, 2, 1), (1, 2), (1.0,), 1), ((16, 2, 1), (2,), (1.0, 2.0), 1)]
+    monkeypatch.setitem(scaling.PLAN, "gpu", small)
+    really, ran = scaling.perform, []
+
+    def perform(*what):
+        ran.append(what[:2])
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+        return really(*what)
+
+    monkeypatch.setattr(scaling, "perform", perform)
+    with pytest.raises(KeyboardInterrupt):
+        scaling.main()
+    assert len(scaling.read(scaling.RESULTS)) == 2
+    scaling.main()
+    assert len(scaling.read(scaling.RESULTS)) == 4
+    assert ran[2] == ran[3]
+    assert len(set(ran)) == 4
+    assert "residuals" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
 # -------------------------------------------------------------------------------------------------- the stored results
 
 
