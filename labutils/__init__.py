@@ -1,6 +1,7 @@
 """The code of the course *Generative AI, Measured*. Import what you need; nothing heavy is imported here.
 
 runtime          device, number type, profile, seeds, progress bars
+files            a file that is there as a whole or not at all
 evidence         measure(): a number, its claim and the range it must lie in
 world            a synthetic language whose laws are known exactly
 corpora          text on any machine, a crawl with labels, published mixtures

@@ -408,7 +408,7 @@ class Cached:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write to another file first, then give it its name, so that nobody ever reads half a file."""
+    """Write to a file that no other program writes, then give it its name, so that nobody ever reads half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-")
     try:

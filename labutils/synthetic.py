@@ -29,6 +29,7 @@ from typing import Any
 import torch
 
 from labutils.curation import ngrams
+from labutils.files import whole_file
 from labutils.sampling import filter_logits
 
 Row = dict[str, Any]
@@ -150,7 +151,7 @@ def _each(rows: Sequence, answers: Sequence, who: str) -> Sequence:
 
 
 def write(folder: Path | str, rows: Sequence[Row], *, title: str, about: str = "") -> None:
-    """Write rows and card. A file is never half-written: it is finished under another name, then given its own.
+    """Write rows and card. A file is never half-written.
 
     Raises ValueError if there are no rows, or, with a sentence for each fault, if one is not what `read` would accept.
     """
@@ -167,8 +168,10 @@ def write(folder: Path | str, rows: Sequence[Row], *, title: str, about: str = "
         f"dataset_info:\n  splits:\n  - name: train\n    num_examples: {len(rows)}\n"
     )
     text = f"{len(rows)} rows, made by {models}. Each row says how: {', '.join(PROVENANCE)}."
-    _write(folder / TRAIN, _lines(rows))
-    _write(folder / CARD, f"---\n{header}---\n\n# {title}\n\n{text}\n\n{about}".encode())
+    card = f"---\n{header}---\n\n# {title}\n\n{text}\n\n{about}"
+    for name, content in ((TRAIN, _lines(rows)), (CARD, card.encode())):
+        with whole_file(folder / name) as file:
+            file.write(content)
 
 
 def read(folder: Path | str) -> list[Row]:
@@ -237,7 +240,8 @@ def _claim(folder: Path, recipe: Recipe, prompts: Sequence[str], seed: int, chun
     }
     path = folder / RECIPE
     if not path.exists():
-        _write(path, (json.dumps(asked, indent=2) + "\n").encode())
+        with whole_file(path) as file:
+            file.write((json.dumps(asked, indent=2) + "\n").encode())
     there = json.loads(path.read_text(encoding="utf-8"))
     if changed := [name for name in asked if there.get(name) != json.loads(json.dumps(asked[name]))]:
         raise ValueError(f"{folder} holds another run ({', '.join(changed)} differ): choose another folder.")
@@ -259,16 +263,6 @@ def _whole_lines(path: Path) -> list[bytes]:
             break
         whole.append(line)
     return whole
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 # ------------------------------------------------------------------------------------- a language model that generates

@@ -2,7 +2,6 @@
 
 import atexit
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,6 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from labutils.evidence import measure
+from labutils.files import whole_file
 from labutils.runtime import device, profile, progress
 
 GPU_MEMORY = 10  # GiB; the gpu profile of every lab fits into it, and so on the cards of free notebooks
@@ -234,7 +234,7 @@ def _save(
     settings: dict[str, Any],
     losses: list[float],
 ) -> None:
-    """Write the state to a file beside `path`, then give it that name: `path` is never a half-written file."""
+    """Write the state to `path`, which is never a half-written file."""
     state = {
         "settings": settings,
         "shapes": _shapes(model),
@@ -243,13 +243,8 @@ def _save(
         "scaler": scaler.state_dict(),
         "losses": losses,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("wb") as file:
+    with whole_file(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def _load(

@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "__init__": {"runtime"},  # inside ready() only
     "runtime": ALONE,
     "evidence": ALONE,
+    "files": ALONE,
     "world": ALONE,
     "corpora": ALONE,
     "tokenizer": ALONE,
@@ -29,9 +30,9 @@ MAY_IMPORT = {
     "completions": {"sampling"},
     "task_mixture": ALONE,
     "models": {"attention", "positions"},
-    "weights": {"models", "task_mixture", "world"},
-    "training": {"evidence", "runtime"},
-    "synthetic": {"curation", "sampling"},
+    "weights": {"files", "models", "task_mixture", "world"},
+    "training": {"evidence", "files", "runtime"},
+    "synthetic": {"curation", "files", "sampling"},
     "exercises": {
         "sampling",
         "attention",

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from safetensors.torch import load_file, save
 
+from labutils.files import whole_file
 from labutils.models import Config, Decoder, Encoder
 from labutils.task_mixture import TaskMixture
 from labutils.world import World
@@ -62,10 +63,9 @@ def save_model(
     """Write the weights to `path`, and to the .json beside it the config, a fingerprint of the words, and `facts`."""
     weights = {name: tensor.to(dtype).cpu().contiguous() for name, tensor in model.state_dict().items()}
     description = {"config": asdict(model.config), "vocab_sha256": fingerprint(vocab), **facts}
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_bytes(save(weights))
-    path.with_suffix(".json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    with whole_file(path) as file:
+        file.write(save(weights))
+        path.with_suffix(".json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
 def load_model(kind: type[Model], path: Path, vocab: Sequence[str]) -> Model:
