@@ -8,8 +8,8 @@ prompt is fresh. It takes two minutes on one core.
 import json
 import time
 
-import numpy as np
 import torch
+from trained import facts
 
 from labutils import runtime
 from labutils.models import Config, Decoder
@@ -24,7 +24,7 @@ PROMPTS, HELD_OUT = 1000, 10**6  # the test; the training prompts have the seed 
 FIGURE = IN_CONTEXT["8"].with_name("in_context.json")
 
 
-def trained(d_model: int, lr: float, noise: float = 0.0, seed: int = 0) -> tuple[Decoder, dict[str, object]]:
+def train_one(d_model: int, lr: float, noise: float = 0.0, seed: int = 0) -> tuple[Decoder, dict[str, object]]:
     """A decoder trained on the mixture, and the facts of its training."""
     runtime.seed(seed)
     mixture = TaskMixture()
@@ -33,16 +33,7 @@ def trained(d_model: int, lr: float, noise: float = 0.0, seed: int = 0) -> tuple
     prompts = mixture.sample(STEPS * BATCH, 1 + seed, neutral=True, noise=noise).tokens
     start = time.process_time()
     losses = train(model, lambda step: prompts[step * BATCH : (step + 1) * BATCH], label_loss, steps=STEPS, lr=lr)
-    return model, {
-        "steps": STEPS,
-        "batch": BATCH,
-        "lr": lr,
-        "noise": noise,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "cpu_seconds": round(time.process_time() - start),
-        "torch": torch.__version__,
-        "last_loss": round(float(np.mean(losses[-100:])), 4),
-    }
+    return model, facts(model, losses, start, steps=STEPS, batch=BATCH, lr=lr, noise=noise)
 
 
 def measure(model: Decoder) -> dict[str, dict[str, list[float]]]:
@@ -91,9 +82,9 @@ def main() -> None:
     mixture = TaskMixture()
     for name, path in IN_CONTEXT.items():
         d_model, noisy = int(name.split("_")[0]), name.endswith("noisy")
-        model, facts = trained(d_model, LR[d_model], NOISE if noisy else 0.0)
-        save_model(path, model, (*mixture.vocab, *mixture.dictionary), {"training": facts}, torch.float16)
-        print(name, facts, flush=True)
+        model, training = train_one(d_model, LR[d_model], NOISE if noisy else 0.0)
+        save_model(path, model, (*mixture.vocab, *mixture.dictionary), {"training": training}, torch.float16)
+        print(name, training, flush=True)
     write_figure()
 
 

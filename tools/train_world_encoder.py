@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import trained
 
 from labutils import runtime
 from labutils.models import Config, Encoder
@@ -46,23 +47,20 @@ def main(path: Path = WORLD_ENCODER) -> None:
         lr=LR,
         weight_decay=WEIGHT_DECAY,
     )
-    training = {
-        "steps": STEPS,
-        "batch": BATCH,
-        "length": LENGTH,
-        "rate": RATE,
-        "lr": LR,
-        "weight_decay": WEIGHT_DECAY,
-        "tokens": STEPS * BATCH * LENGTH,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "cpu_seconds": round(time.process_time() - start),
-        "torch": torch.__version__,
-        "last_loss": round(float(np.mean(losses[-100:])), 4),
-    }
+    training = trained.facts(
+        model,
+        losses,
+        start,
+        steps=STEPS,
+        batch=BATCH,
+        length=LENGTH,
+        rate=RATE,
+        lr=LR,
+        weight_decay=WEIGHT_DECAY,
+        tokens=STEPS * BATCH * LENGTH,
+    )
     facts = {"training": training, "measured": measure(model, world)}
-    for part in facts.values():
-        for name, value in part.items():
-            print(f"{name}: {value}")
+    trained.show(facts)
     save_model(path, model, world.vocab, facts)
 
 
