@@ -271,10 +271,10 @@ measure(claim, damaged, between=(0, 0), name="damaged", what=f"texts out of {len
 
 # %% [markdown]
 r"""
-One token per byte is the ceiling, because every byte is in the vocabulary; GPT-2 reads text in the same way
-([Radford and others, 2019](../chapters/bibliography.md)). For Hindi it is reached. And nothing is ever lost: emoji,
-tabs and nonsense come back as they were. The numbers belong to this tokenizer. That they depend on what it has read
-carries over to every other.
+One token per byte is the ceiling, because every byte is in the vocabulary; GPT-2 reads text in the same way ([Radford
+and others, 2019](../chapters/bibliography.md)). For Hindi it is reached, or nearly. And nothing is ever lost: emoji,
+tabs and nonsense come back as they were. The numbers belong to this tokenizer. That languages cost differently holds
+for the published ones, too: by up to 15 times ([Petrov and others, 2023](../chapters/bibliography.md)).
 
 *Verdict on `term-token-or-word`: missing. The notes use the two words as one, and never say what a token is. Section 8
 shows why it matters: windows are counted in tokens.*

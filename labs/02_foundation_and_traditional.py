@@ -467,9 +467,8 @@ task, which is the point of a *foundation*.
 *Verdict on `foundation-vs-traditional`: holds with a caveat. It is a spectrum, not two camps: the winner on number and
 sentiment is logistic regression, a traditional model, on vectors of a foundation model. Which side wins depends on the
 task: here word order and unseen texts favour pretraining, a question of single words favours counting, and on topic
-many labels close the gap. For language at full size see ULMFiT
-([Howard and Ruder, 2018](../chapters/bibliography.md)), which reached with 100 labels what took a hundred times as many
-from scratch.*
+many labels close the gap. For language at full size see ULMFiT ([Howard and Ruder, 2018](../chapters/bibliography.md)),
+which reached with 100 labels what took ten to a hundred times as many from scratch.*
 
 ## 4. Loss against data and size
 
@@ -557,8 +556,8 @@ ax.set_yscale("log")
 r"""
 Without the floor, the forecast promises a loss that no bigram model can have. And with it the line is not straight:
 counting learns by a higher power the more it has read. For Transformers on real text straight lines were found over
-many orders of magnitude, with exponents of about 0.1 ([Kaplan and others, 2020](../chapters/bibliography.md)); later
-fits estimate the floor too ([Hoffmann and others, 2022](../chapters/bibliography.md)).
+many orders of magnitude, with exponents between 0.05 and 0.1 ([Kaplan and others, 2020](../chapters/bibliography.md));
+later fits estimate the floor too ([Hoffmann and others, 2022](../chapters/bibliography.md)).
 
 Now Transformers: three decoders of one layer, each trained for 200 steps of 16 documents: on 30 documents (seen again
 and again), on 100, or on fresh ones at each step. We measure how far they are above the floor of the language: the

@@ -68,9 +68,10 @@ measure(claim, per_word, between=(5.5, 10), name="per-word", what="bytes in a wo
 
 # %% [markdown]
 r"""
-A larger vocabulary makes longer tokens: those of large models have 50,000 to 250,000. So the next cell is a lower
-estimate for them. It turns three published counts into bytes: BERT's 3.3 billion words, the 300 billion tokens that
-GPT-3 read, the 15 trillion tokens of FineWeb.
+A larger vocabulary makes longer tokens. That of GPT-2 has 50,257 ([Radford and others,
+2019](../chapters/bibliography.md)), that of BLOOM 250,680 ([BigScience Workshop, 2022](../chapters/bibliography.md)).
+So the next cell is a lower estimate for them. It turns three published counts into bytes: BERT's 3.3 billion words, the
+300 billion tokens that GPT-3 read, the 15 trillion tokens of FineWeb.
 """
 
 # %%
@@ -89,8 +90,8 @@ measure(
 r"""
 The papers say 16 gigabytes for BERT's text and about 44 terabytes for FineWeb, so our exchange rates are not far off
 ([Liu and others, 2019](../chapters/bibliography.md); [Penedo and others, 2024](../chapters/bibliography.md)). The last
-line is of another kind: the archive of a single crawl, uncompressed, with all the HTML in it. Only such archives, a
-hundred of them by now, reach petabytes. Nobody trains on those bytes.
+line is of another kind: the archive of a single crawl, uncompressed, with all the HTML in it. Only such archives, many
+of them together, reach petabytes. Nobody trains on those bytes.
 
 *Verdict on `pretrain-gigabytes-to-petabytes`: imprecise. The text that models read is gigabytes to tens of terabytes;
 petabytes are what it is dug from.*
@@ -108,7 +109,7 @@ The notes have a heading, *Most common sources*, and nothing below it. This tabl
 | Dolma, RedPajama | open copies of whole mixtures | 3 and over 100 T tokens | documented source by source |
 | Wikipedia | an encyclopedia | 2.5 billion words (BERT's) | CC BY-SA |
 | BooksCorpus | novels from one site | 800 million words | authors not asked; duplicates |
-| The Stack | code | v1 6.4 TB, v2 67.5 TB | part permissive; opt-out |
+| The Stack | code | v1 3.1 TB, v2 67.5 TB | v1 permissive licences; opt-out |
 | StackExchange | questions, answers, votes | 78 GB in LLaMA | CC BY-SA |
 | arXiv | papers as LaTeX | 92 GB in LLaMA | differs from paper to paper |
 
@@ -136,8 +137,8 @@ measure(claim, stack, between=(20, 33), name="stack", what=what, unit="trillion 
 
 # %% [markdown]
 r"""
-*Verdict on `data-sources-empty`: missing in the notes; the table says what belongs there. A tenth of the Pile's size
-hangs on one letter, GiB or GB.*
+*Verdict on `data-sources-empty`: missing in the notes; the table says what belongs there. Seven percent of the Pile's
+size hang on one letter, GiB or GB.*
 
 ### A page as it is archived
 
@@ -976,7 +977,7 @@ for name, (limit, between) in limits.items():
 # %% [markdown]
 r"""
 Two of five. The unit before the slash differs each time (compressed text, tokens, documents, text that was filtered
-before), and a threshold moves the share from one percent to forty.
+before), and a threshold moves the share from two percent to forty.
 
 *Verdict on `pretrain-one-to-three-percent`: imprecise; true of two well-known corpora, no constant.*
 

@@ -222,7 +222,7 @@ r"""
 
 If the model reads the whole text at once, what keeps position i from looking at its own answer, which stands at i + 1?
 The **causal mask**. The Transformer of 2017 had it in its decoder (`transformer-2017`;
-the readings that the notes recommend still are the best, `transformer-resources-links`). GPT, in 2018 and before BERT,
+the readings that the notes recommend are good ones, `transformer-resources-links`). GPT, in 2018 and before BERT,
 kept the decoder alone (`dec-gpt-before-bert`).
 
 The notes say that *the input tokens are masked*.
@@ -925,8 +925,8 @@ measure(claim, 1 / CUPS, between=(0.2, 0.2), name="chance", what="by chance")
 # %% [markdown]
 r"""
 The player that always saw the truth plays perfectly without it. The other one, at the same number of steps and more
-work, has learned nothing: its answers are wrong at first, so what it reads is noise, and from noise there is no rule to
-learn. That is the vicious circle, and teacher forcing breaks it.
+work, has learned nothing. Its answers are mostly wrong at first, and from a wrong answer one swap does not lead to the
+right one. That is the vicious circle, and teacher forcing breaks it.
 
 Now the price. Stop the training of a taught player early, so that it still makes mistakes.
 
@@ -1060,8 +1060,9 @@ measure(claim, days, between=(9.2, 9.23), name="gpt3-thousand", what="GPT-3 on a
 r"""
 The count is a tenth above the rule, which leaves out the products of queries, keys and values: these depend on the
 length of the text and not on the weights. The T4 and the H100 are taken at 40% of what their maker publishes (65 and
-989 million million operations a second, in 16-bit precision); PaLM reported 46% on its TPUs
-([Chowdhery and others, 2023](../chapters/bibliography.md)). So GPT-3 is a matter of *many* accelerators.
+989 million million operations a second, in 16-bit precision; [NVIDIA, 2018](../chapters/bibliography.md) and
+[2022](../chapters/bibliography.md)); PaLM reported 46% on its TPUs ([Chowdhery and others,
+2023](../chapters/bibliography.md)). So GPT-3 is a matter of *many* accelerators.
 
 The milliseconds for our model are a bound and no forecast: operations so small do not reach 40% of such a chip.
 

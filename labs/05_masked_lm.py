@@ -212,8 +212,8 @@ for name, guess, between in (
 
 # %% [markdown]
 r"""
-Half of the hidden words cannot be known, by anybody. The encoder finds as many as the exact law does; chance decides
-which is ahead. "Unigram" always says the most common word. One position, in full:
+Nearly half of the hidden words cannot be known, by anybody. The encoder finds as many as the exact law does; chance
+decides which is ahead. "Unigram" always says the most common word. One position, in full:
 """
 
 # %%
@@ -761,7 +761,8 @@ for other, between in (("bag", (-0.03, 0.06)), ("decoder", (-0.1, 0))):
 r"""
 The encoder is hardly better than counting words, and the decoder is ahead of it. The reviews of this language are
 short, use few words, and the same ones come again. For real reviews pretraining counts for much more: ULMFiT reached
-with 100 labels what took a hundred times as many without it ([Howard and Ruder, 2018](../chapters/bibliography.md)).
+with 100 labels what took ten to a hundred times as many without it ([Howard and Ruder,
+2018](../chapters/bibliography.md)).
 
 Fine-tuning moves all weights, not only those of the probe. And there is a way that needs no labels: hide the label
 itself, as the encoder was trained to, and let it fill the blank ("sentiment : `<mask>`"). The decoder is asked for the
@@ -1102,7 +1103,8 @@ r"""
 ## What you have shown
 
 - 15% of the tokens are chosen, 12% are hidden, and the loss pulls at the chosen ones only.
-- The target at a hidden word is a law. Half of the words cannot be known, and a trained encoder comes close to the law.
+- The target at a hidden word is a law. Nearly half of the words cannot be known, and a trained encoder comes close to
+  the law.
 - The 80/10/10 rule makes vectors of unmasked texts useful, as its authors say. It also makes a short training better at
   masks themselves, and that gain comes with the kept words, not with the random ones.
 - Next-sentence prediction can be solved by topic, and says nothing about order.

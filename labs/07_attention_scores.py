@@ -427,7 +427,7 @@ Section 7 shows what comes of that.
 r"""
 All of this holds for vectors with variance 1. Is that how models start? GPT-2 draws its weights with a standard
 deviation of 0.02 and multiplies them with 768 numbers that a layer norm has brought to variance 1; its keys are 64 wide
-([Radford and others, 2019](../chapters/bibliography.md)).
+([Radford and others, 2018](../chapters/bibliography.md), whose start GPT-2 keeps; [2019](../chapters/bibliography.md)).
 
 **Predict.** Without the scale, would GPT-2's softmax be saturated on its first day?
 """

@@ -299,9 +299,9 @@ ax = plotting.heatmap(weights.tolist(), list(objects), names, xlabel="patch", yl
 # %% [markdown]
 r"""
 *Verdict on `mech-cross-modalities`: holds. The function does not ask what its vectors stand for. Its first use was from
-text to text, in translation; a caption that looks at its picture followed in 2015
-([Xu and others](../chapters/bibliography.md)). Many present models instead put patches and words into one sequence and
-use self-attention.*
+text to text, in translation; a caption that looks at its picture followed in 2015 ([Xu and
+others](../chapters/bibliography.md)). Others, such as LLaVA, put patches and words into one sequence and use
+self-attention ([Liu and others, 2023](../chapters/bibliography.md)).*
 
 ## 5. A head that does something
 
@@ -490,7 +490,7 @@ measure(claim, least, between=(0.99, 1), name="transplanted-others", what=what, 
 r"""
 One head's output at one position decides the verb, and no other head's does. Now it is fair to say: this head tells the
 model the number of the subject, and its weights show where it gets it from. The weights alone did not show that. They
-were as large in a head that does nothing for agreement.
+were nearly as large in a head that does nothing for agreement.
 
 *Verdict on `res-explainable-ai`: holds with a caveat. Look with bertviz ([Vig, 2019](../chapters/bibliography.md)),
 then intervene.*
@@ -793,8 +793,9 @@ For each token a model stores a key and a value, in each layer and for each key-
 
 $$2 \cdot n_\text{layers} \cdot n_\text{kv heads} \cdot d_\text{head} \cdot \text{bytes}$$
 
-per token. The table has the sizes as published: Falcon ([Almazrouei and others, 2023](../chapters/bibliography.md)),
-Llama 2 ([Touvron and others, 2023](../chapters/bibliography.md)).
+per token. The table has the sizes as published: Falcon ([Almazrouei and others, 2023](../chapters/bibliography.md), and
+[Technology Innovation Institute, 2023](../chapters/bibliography.md)), Llama 2 ([Touvron and others,
+2023](../chapters/bibliography.md)).
 
 **Predict.** The notes say that Falcon and LLaMA 2 use multi-query attention, one key-value head. Which of the six do?
 """
@@ -1010,7 +1011,8 @@ At equal precision the latent saves 82%. The reported 93.3% comes out if the lat
 says of its deployment, and the predecessor's 16. So a part of the saving is quantisation, and would be open to any
 model.
 
-*Verdict on `since-gqa-mla`: missing in the notes. Grouped-query attention is now the default; the latent is smaller
+*Verdict on `since-gqa-mla`: missing in the notes. Mixtral and Llama 3 use grouped-query attention ([Jiang and others,
+2024](../chapters/bibliography.md); [Grattafiori and others, 2024](../chapters/bibliography.md)); the latent is smaller
 than 8 groups and larger than multi-query.*
 
 ## 10. Quadratic work in linear memory

@@ -245,8 +245,9 @@ GPT-2, knows nothing at the start: not which positions are neighbours, and of th
 ## 4. Positions in the scores
 
 What matters in a text is mostly *how far apart* two words stand. So add a number to each score that depends on the
-distance only. Shaw and others (2018) had the idea first, with vectors; Transformer-XL (2019) rewrote the score around
-distances; T5 (2020) kept one learned number for each distance and head. Far distances share one number.
+distance only. [Shaw and others, 2018](../chapters/bibliography.md) had the idea first, with vectors; Transformer-XL
+rewrote the score around distances ([Dai and others, 2019](../chapters/bibliography.md)); T5 kept one learned number for
+each distance and head ([Raffel and others, 2020](../chapters/bibliography.md)). Far distances share one number.
 
 **Exercise 2** (20 minutes, difficulty 3 of 5, 3 points).
 """
@@ -374,7 +375,8 @@ rotary_explorer()
 
 # %% [markdown]
 r"""
-*Verdict on `pos-rotary`: the notes only name them; Llama, Falcon and most models since use them.*
+*Verdict on `pos-rotary`: the notes only name them; Llama and Falcon, among others, use them ([Touvron and others,
+2023](../chapters/bibliography.md); [Almazrouei and others, 2023](../chapters/bibliography.md)).*
 
 Four ways to write the distance into a score, side by side: what each gives to two *equal* words, by distance.
 """
@@ -407,8 +409,8 @@ Sinusoids and rotary positions draw the same curve, the mean of $\cos(k\omega_i)
 they act: sinusoids are added to the word's vector and mix with what it means; a rotation acts inside attention, on
 queries and keys, and leaves the word's vector and the values alone.
 
-*Verdict on `pos-encode-in-embedding`: imprecise. An embedding is one place for the order; the scores and the angles of
-queries and keys are others, and most models now use these.*
+*Verdict on `pos-encode-in-embedding`: imprecise. An embedding is one place for the order; the scores, and the angles of
+queries and keys, are others.*
 
 ## 6. Longer than in training
 
@@ -971,7 +973,8 @@ last word would change the first ones: in a causal model, another leak.*
 
 ### Before or after
 
-The first Transformer normalises *after* the sum (**post-norm**), most models now do it *before* each part (pre-norm).
+The first Transformer normalises *after* the sum (**post-norm**); GPT-2, for example, does it *before* each part
+(pre-norm, [Radford and others, 2019](../chapters/bibliography.md)).
 
 **Predict.** Make a pre-norm model eight times as deep. What happens to the gradient of its last layer?
 """
@@ -1099,7 +1102,8 @@ r"""
 On vectors whose mean is 0 the two are the same function. The paper reports 7% to 64% less time; that depends on the
 program and the machine, and is not measured here.
 
-*Verdict on `since-prenorm-rmsnorm`: missing from the notes, and the standard today.*
+*Verdict on `since-prenorm-rmsnorm`: missing from the notes; the Llama models use both ([Touvron and others,
+2023](../chapters/bibliography.md)).*
 
 ## 11. A mixture of experts
 
