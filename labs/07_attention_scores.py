@@ -15,7 +15,7 @@ find the right entry among sixteen.
 [attention](../chapters/03_attention.md) explains the same ideas with more words.
 
 **Time.** Reading and exercises: about two hours. The cells run in under a minute on two cores; on a T4 four times as
-many layers are trained.
+many layers are trained, and wider ones.
 
 **Claims settled** (see the [ledger](../chapters/ledger.md)): everything the notes say on attention scores, on the
 scaled, the multiplicative, the additive and the general one.
@@ -37,7 +37,7 @@ from labutils.attention import attention_weights, dot_scores, scaled_dot_scores
 from labutils.checks import check
 from labutils.evidence import measure
 from labutils.runtime import device, profile
-from labutils.training import train
+from labutils.training import metered, train
 from labutils.world import World
 
 # %% [markdown]
@@ -915,10 +915,11 @@ layers = {"cpu": 4, "gpu": 16}[profile()]
 one, small = torch.ones(layers), torch.full((layers,), 64**-0.25)  # dot products start with a spread of 8, or of 1
 matrix, vectors = [(64, 64)], [(64, 64), (64, 64), (64,)]
 claim = "attn-scaling-sqrt-dk"
-models = {"dot": learn(dot_scores, one), "scaled": learn(scaled_dot_scores, one)}
-models["general"] = learn(attention.general_scores, one, matrix)
-models["additive"] = learn(attention.additive_scores, one, vectors)
-models["printed"] = learn(without_tanh, one, vectors)
+with metered(claim, tokens=5 * layers * 300 * 64 * 16):  # a guest is a token
+    models = {"dot": learn(dot_scores, one), "scaled": learn(scaled_dot_scores, one)}
+    models["general"] = learn(attention.general_scores, one, matrix)
+    models["additive"] = learn(attention.additive_scores, one, vectors)
+    models["printed"] = learn(without_tanh, one, vectors)
 mean = {name: accuracy(model).mean() for name, model in models.items()}
 measure(claim, mean["dot"], between=(0.25, 0.6), name="learned-dot", what="dot: share of right answers")
 measure(claim, mean["scaled"], between=(0.97, 1), name="learned-scaled", what="scaled dot")
@@ -1025,6 +1026,22 @@ r"""
 It does. *To the verdict on `attn-scaling-sqrt-dk` this adds: at σ = 1 and a width of 64 the unscaled scores learn about
 half of the task and the scaled one all of it; whether the start is a bad one is a matter of the initialisation.*
 
+Where there is a GPU, the next cell tries other widths, with σ = 1 throughout.
+"""
+
+# %%
+if profile() == "gpu":
+    for d, dot_range in ((256, (0.2, 0.6)), (1024, (0.12, 0.45))):
+        for name, score, between in (("dot", dot_scores, dot_range), ("scaled", scaled_dot_scores, (0.97, 1))):
+            with metered(claim, tokens=layers * 300 * 64 * 16, name=f"gpu-{name}-{d}"):
+                wide = learn(score, one, d=d)
+            what = f"{name}, width {d}: right answers"
+            measure(claim, accuracy(wide).mean(), between=between, name=f"{name}-width-{d}", what=what)
+else:
+    print("In the gpu profile this cell trains layers that are 256 and 1,024 wide.")
+
+# %% [markdown]
+r"""
 ## 8. Three ways to share out attention
 
 Three of the trained layers answer everything. Do they also look alike? Eight guests, four questions, one layer each.
