@@ -81,6 +81,12 @@ def test_no_two_files_get_the_same_name(pairs, random):
         assert batch.students_of([Path("/else", *path.parts[1:]) for path in paths]) == names
 
 
+@pytest.mark.parametrize("copy", ["Copy of 12_decoding", "Copy of Copy of 12_decoding (1)", "Kopie von 12_decoding"])
+def test_a_copy_in_colab_is_named_by_its_folder_and_keeps_its_lab(copy):
+    assert batch.students_of([Path("/in/ada", f"{copy}.ipynb")]) == ["ada"]
+    assert batch.lab_of(Path(f"{copy}.ipynb"), None) == "12"
+
+
 # --- how they are split ----------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The command line, on files as they are collected."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -55,12 +56,52 @@ def test_a_folder_of_submissions(tmp_path: Path, capsys):
     assert one.read_bytes() == again.read_bytes()
 
 
+def test_what_an_instructor_would_otherwise_not_see_is_told(tmp_path: Path, capsys):
+    handed_in = tmp_path / "hand ins"
+    files = {
+        "Ada Ñ/Copy of 99_small.ipynb": as_bytes(notebook(RIGHT)),
+        "a/kim.ipynb": as_bytes(notebook(RIGHT)),
+        "b/kim.ipynb": as_bytes(notebook(RIGHT)),
+        "lea.ipynb": as_bytes(notebook(["x = 1"])),
+        "essay.docx": b"PK",
+        "pia.py": b"x = 1",
+    }
+    for name, data in files.items():
+        (handed_in / name).parent.mkdir(parents=True, exist_ok=True)
+        (handed_in / name).write_bytes(data)
+    roster = tmp_path / "roster.csv"
+    roster.write_text("student_id,last_name\nAda Ñ,North\nquinn,Q\n", encoding="utf-8")
+    out = str(tmp_path / "out")
+    arguments = ["grade", str(handed_in), "--out", out, "--seed", "s", "--roster", str(roster)]
+    assert cli.main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "only the notebooks (.ipynb) are: essay.docx, pia.py\n" in told
+    assert re.search(r"\nkim-\w{12} is .*hand ins/a/kim.ipynb\nkim-\w{12} is .*hand ins/b/kim.ipynb\n", told)
+    assert "Not all files are of one lab: lea of none. If all belong to lab 99, grade again with --lab 99.\n" in told
+    assert re.search(r"\nNot in the roster: kim-\w{12}, kim-\w{12}, lea\n", told)
+    assert "\nIn the roster, and nothing handed in: quinn\n" in told
+    assert ",Ada Ñ,North,,,7.0," in (tmp_path / "out" / "grades.csv").read_text(encoding="utf-8")
+    assert cli.main(["grade", str(handed_in / "pia.py"), *arguments[1:], "--lab", "99"]) == 0
+    told = capsys.readouterr().out
+    assert "are: essay.docx\n" in told
+    assert "Not all files" not in told
+    assert cli.main(["explain", "Ada Ñ", "soften", str(handed_in), "--seed", "s"]) == 0
+    assert cli.main(["export", out, "--roster", str(roster)]) == 0
+    assert "nothing handed in: quinn\n" in capsys.readouterr().out
+
+
 def test_wrong_use_is_one_sentence(tmp_path: Path, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(["grade", "--out", "x"])
     with pytest.raises(SystemExit, match="2"):
         cli.main(["grade", "a.ipynb", "--out", str(tmp_path), "--lab", "77"])
     assert "There is no lab '77'" in capsys.readouterr().err
+    assert cli.main(["grade", str(tmp_path / "submision"), "--out", str(tmp_path / "out"), "--seed", "s"]) == 2
+    assert re.fullmatch(
+        r"error: There is no .*submision. Check the name; one with spaces in it stands in quotes.\n",
+        capsys.readouterr().err,
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_systems_get_one_sentence(tmp_path: Path, capsys, monkeypatch):

@@ -171,6 +171,7 @@ def test_the_commands_explain_and_export(run_of_two, capsys, monkeypatch):
     ]  # fmt: skip
     assert "is a percentage" in run("export", "out", "--late-penalty", "-1")[1]
     assert "is no time" in run("export", "out", "--due", "soon")[1]
+    assert "takes nothing off without a deadline" in run("export", "out", "--late-penalty", "10")[1]
     assert "wants one result, and out has 2" in run("export", "out", "--classroom50", "result.json")[1]
     Path("out/results/ada.json").unlink()
     assert "Classroom 50 sets CLASSROOM" in run("export", "out", "--classroom50", "result.json")[1]

@@ -275,6 +275,7 @@ WRONG_ROSTERS = {
     "student_id,email\n,a\n": "Row 2",
     "student_id\nada\nada\n": "'ada' twice",
     "student_id,due\nada,tomorrow\n": "'tomorrow' is no time",
+    "student_id;email\nada;a\n": "Save it with commas between the columns, not semicolons.",
 }
 
 
@@ -283,8 +284,27 @@ def test_a_slip_in_the_roster_is_told(tmp_path, text, sentence):
     (tmp_path / "roster.csv").write_text(text)
     with pytest.raises(ValueError, match=re.escape(sentence)):
         gradebook.read_roster(tmp_path / "roster.csv")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match=r"There is no roster .*absent.csv\.$"):
         gradebook.read_roster(tmp_path / "absent.csv")
+    (tmp_path / "roster.csv").write_text(text, encoding="utf-16")
+    with pytest.raises(ValueError, match=r"is not UTF-8 text. Save it as CSV in UTF-8\.$"):
+        gradebook.read_roster(tmp_path / "roster.csv")
+
+
+def test_a_name_in_the_roster_may_be_written_as_the_student_writes_it():
+    roster = {name: Person(student_id=name) for name in ("Zoë Müller", "ada", "Bo b", "Bo_b", "Ü", "Ä")}
+    found = gradebook.by_file(roster, ["Zo__M_ller", "ada", "Bo_b", "_", "eve"])
+    assert {student: person.student_id for student, person in found.items()} == {
+        "Zo__M_ller": "Zoë Müller",
+        "ada": "ada",
+        "Bo_b": "Bo_b",  # the very name wins; "_" could be either of two
+    }
+    assert gradebook.strangers(
+        [{"student": "ada"}, {"student": "eve"}], {"ada": roster["ada"], "bob": roster["Ü"]}
+    ) == (
+        ["eve"],
+        ["bob"],
+    )
 
 
 def test_times_without_an_offset_are_utc():

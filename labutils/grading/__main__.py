@@ -16,6 +16,7 @@ from labutils.exercises import exercises_of, find
 from labutils.grading import batch, engines, formats, report
 from labutils.grading.explain import explain
 from labutils.grading.extract import Unreadable
+from labutils.grading.gradebook import Person, strangers
 from labutils.grading.sandbox import Sandbox, SandboxError
 
 SEED_VARIABLE = "LABUTILS_GRADING_SEED"
@@ -121,7 +122,8 @@ def _add_explain(commands) -> None:
 
 
 def _grade(options: argparse.Namespace) -> None:
-    write = partial(formats.write_all, **formats.from_options(options))
+    gradebook = formats.from_options(options)
+    write = partial(formats.write_all, **gradebook)
     papers = batch.papers(options.notebooks)
     if options.shard.of > 1 and not (options.seed or os.environ.get(SEED_VARIABLE)):
         raise batch.BatchError(f"All shards need the same seed: give --seed, or set {SEED_VARIABLE}.")
@@ -150,20 +152,30 @@ def _grade(options: argparse.Namespace) -> None:
     if given_up:
         print(f"The grader ended twice on each of these, which got 0: {', '.join(given_up)}", file=sys.stderr)
     if others := sorted({result["student"] for result in results} - part):
-        names = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
-        print(f"{len(others)} results of files that you did not name now are in {options.out} too, and count: {names}")
-    _end(results, options.out)
+        where = f"are in {options.out} too, and count"
+        print(f"{len(others)} results of files that you did not name now {where}: {_some(others)}")
+    if others := batch.passed_over(options.notebooks):
+        print(f"Not graded, because of a folder only the notebooks (.ipynb) are: {_some(others)}")
+    for paper in papers:
+        if re.search(r"-[0-9a-f]{12}$", paper.student):  # two files would have had the same name
+            print(f"{paper.student} is {os.path.relpath(paper.path)}")
+    if options.lab is None:
+        _tell_labs(results)
+    _end(results, options.out, gradebook["roster"])
 
 
 def _merge(options: argparse.Namespace) -> None:
-    write = partial(formats.write_all, **formats.from_options(options))
-    _end(batch.merge(options.shards, options.out, write=write), options.out)
+    gradebook = formats.from_options(options)
+    write = partial(formats.write_all, **gradebook)
+    _end(batch.merge(options.shards, options.out, write=write), options.out, gradebook["roster"])
 
 
 def _export(options: argparse.Namespace) -> None:
     results = report.read_all(options.out)
     if options.classroom50 is None:
-        formats.write_all(results, options.out, **formats.from_options(options))
+        gradebook = formats.from_options(options)
+        formats.write_all(results, options.out, **gradebook)
+        _tell_strangers(results, gradebook["roster"])
         print(f"The gradebooks in {options.out} are written again.")
     elif len(results) == 1:
         report.write_text(options.classroom50, formats.classroom50(results[0], os.environ))
@@ -180,21 +192,48 @@ def _explain(options: argparse.Namespace) -> None:
         raise ValueError(f"The scores in {options.out} were drawn with another seed.")
     exercise = find(options.exercise)
     named = {paper.student: paper.path for paper in batch.papers(options.notebooks)}
-    if options.student not in named:
+    student = options.student if options.student in named else report.file_name(options.student)
+    if student not in named:
         nearest = " or ".join(get_close_matches(options.student, named, n=2))
         raise ValueError(f"None of these files is {options.student}'s." + (f" Is it {nearest}?" if nearest else ""))
     with Sandbox() as sandbox:
         try:
-            submission = sandbox.read(named[options.student])
+            submission = sandbox.read(named[student])
         except Unreadable as error:
-            print(f"{options.student}, {exercise.name}: 0 points, because the file could not be read. {error}")
+            print(f"{student}, {exercise.name}: 0 points, because the file could not be read. {error}")
             return
-        recorded = report.read(options.out / report.FOLDER / f"{options.student}.json") if options.out else None
-        text = explain(submission, exercise, sandbox, student=options.student, secret=seed, recorded=recorded)
+        recorded = report.read(options.out / report.FOLDER / f"{student}.json") if options.out else None
+        text = explain(submission, exercise, sandbox, student=student, secret=seed, recorded=recorded)
         print(text, end="")
 
 
-def _end(results: list[dict], out: Path) -> None:
+def _some(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def _tell_labs(results: list[dict]) -> None:
+    """Say so where the files are not of one lab: most often somebody's file is another one, or none at all."""
+    of_lab: dict[str, list[str]] = {}
+    for result in results:
+        of_lab.setdefault(result["lab"] if result["exercises"] else "?", []).append(result["student"])
+    if len(of_lab) > 1:
+        *fewer, most = sorted(of_lab.items(), key=lambda item: (len(item[1]), item[0]))
+        names = "; ".join(f"{_some(students)} of {'none' if lab == '?' else lab}" for lab, students in fewer)
+        ask = f" If all belong to lab {most[0]}, grade again with --lab {most[0]}." if most[0] != "?" else ""
+        print(f"Not all files are of one lab: {names}.{ask}")
+
+
+def _tell_strangers(results: list[dict], roster: dict[str, Person] | None) -> None:
+    if roster:
+        without_name, without_file = strangers(results, roster)
+        if without_name:
+            print(f"Not in the roster: {_some(without_name, 50)}")
+        if without_file:
+            print(f"In the roster, and nothing handed in: {_some(without_file, 50)}")
+
+
+def _end(results: list[dict], out: Path, roster: dict[str, Person] | None) -> None:
+    _tell_strangers(results, roster)
     sentences = sorted({result["isolation"]["sentence"] for result in results})
     print(" ".join([f"Results are in {out}.", *sentences]))
 

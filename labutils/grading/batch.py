@@ -52,8 +52,11 @@ class Paper:
 def papers(paths: list[Path]) -> list[Paper]:
     """The files, and the notebooks in the folders, by the student's name. The order of `paths` does not matter.
 
-    Raises BatchError where a folder holds no notebook.
+    A notebook or .py file that is not there is graded, with 0. Raises BatchError where anything else is not there, which
+    is a slip, or where a folder holds no notebook.
     """
+    if missing := [path for path in paths if not path.exists() and path.suffix.lower() not in (".ipynb", ".py")]:
+        raise BatchError(f"There is no {missing[0]}. Check the name; one with spaces in it stands in quotes.")
     files = sorted({Path(os.path.abspath(file)) for path in paths for file in _files(path)})
     named = zip(students_of(files), files, strict=True)
     return sorted((Paper(student, file) for student, file in named), key=lambda paper: paper.student)
@@ -63,13 +66,30 @@ def _files(path: Path) -> list[Path]:
     """The file itself, or the notebooks below a folder. Hidden ones and folders behind links do not count."""
     if not path.is_dir():
         return [path]
-    found = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(folder, n) for n in names if n.lower().endswith(".ipynb") and not n.startswith(".")]
+    found = [file for file in _visible(path) if file.suffix.lower() == ".ipynb"]
     if not found:
         raise BatchError(f"There is no notebook (.ipynb) in {path}. A .py file must be named itself.")
     return found
+
+
+def passed_over(paths: list[Path]) -> list[str]:
+    """What lies in the folders among `paths` and is no notebook, so that nobody waits for its grade."""
+    files = {file.absolute() for path in paths if path.is_dir() for file in _visible(path)}
+    files -= {path.absolute() for path in paths}
+    return sorted(file.name for file in files if file.suffix.lower() != ".ipynb")
+
+
+def _visible(path: Path) -> list[Path]:
+    """The files below a folder."""
+    found = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    return found
+
+
+# "Copy of 12_decoding.ipynb" is what Colab calls the copy that everybody makes who saves a lab, in the user's language.
+_COPY = r"(?:(?:copy of|kopie von|copie de|copia de|copia di) )*"
 
 
 def students_of(paths: list[Path]) -> list[str]:
@@ -80,9 +100,8 @@ def students_of(paths: list[Path]) -> list[str]:
     paths = [path.absolute() for path in paths]
     names = []
     for path in paths:
-        is_lab_name = re.match(r"(lab[_ -]?)?\d\d([_ .-]|$)", path.stem, re.IGNORECASE)
-        name = path.parent.name if is_lab_name else path.stem
-        names.append(re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")[:80] or "student")
+        is_lab_name = re.match(rf"{_COPY}(lab[_ -]?)?\d\d([_ .-]|$)", path.stem, re.IGNORECASE)
+        names.append(report.file_name(path.parent.name if is_lab_name else path.stem))
     top = os.path.commonpath([path.parent for path in paths]) if paths else ""
     digests = [hashlib.sha256(os.fsencode(os.path.relpath(path, top))).hexdigest()[:12] for path in paths]
     while len(counts := Counter(name.lower() for name in names)) < len(names):  # some file systems ignore case
@@ -166,7 +185,7 @@ def lab_of(path: Path, submission: Submission | None) -> str | None:
     if submission and submission.lab in known:
         return submission.lab
     for name in (path.name, submission.title if submission else ""):
-        if (match := re.match(r"(?:lab[_ -]?)?(\d\d)(?!\d)", name, re.IGNORECASE)) and match[1] in known:
+        if (match := re.match(rf"{_COPY}(?:lab[_ -]?)?(\d\d)(?!\d)", name, re.IGNORECASE)) and match[1] in known:
             return match[1]
     if submission is None:
         return None

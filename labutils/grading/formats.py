@@ -286,9 +286,12 @@ def from_options(options: argparse.Namespace) -> Options:
     """The keyword arguments of `write_all`. Raises ValueError with a sentence."""
     if not 0 <= options.late_penalty <= 100:
         raise ValueError("--late-penalty is a percentage from 0 to 100.")
+    roster = read_roster(options.roster) if options.roster else None
+    if options.late_penalty and not options.due and not any(person.due for person in (roster or {}).values()):
+        raise ValueError("--late-penalty takes nothing off without a deadline: give --due, or the roster's column due.")
     return Options(
         assignment=options.assignment,
-        roster=read_roster(options.roster) if options.roster else None,
+        roster=roster,
         due=moment(options.due) if options.due else None,
         late_penalty=options.late_penalty,
     )

@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from labutils.grading.report import number, plain
+from labutils.grading.report import file_name, number, plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +48,17 @@ def read_roster(path: Path) -> dict[str, Person]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns, rows = reader.fieldnames or [], list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except FileNotFoundError:
+        raise ValueError(f"There is no roster {path}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"The roster {path} is not UTF-8 text. Save it as CSV in UTF-8.") from None
+    except (OSError, csv.Error) as error:
         raise ValueError(f"The roster {path} cannot be read: {error}") from None
     if "student_id" not in columns or not set(columns) <= set(ROSTER_COLUMNS):
+        semicolons = " Save it with commas between the columns, not semicolons." if ";" in "".join(columns) else ""
         raise ValueError(
             f"The roster {path} has the columns {', '.join(map(repr, columns))}. "
-            f"It needs student_id, and may have {', '.join(ROSTER_COLUMNS[1:])}."
+            f"It needs student_id, and may have {', '.join(ROSTER_COLUMNS[1:])}.{semicolons}"
         )
     people: dict[str, Person] = {}
     for line, row in enumerate(rows, 2):
@@ -65,6 +70,23 @@ def read_roster(path: Path) -> dict[str, Person]:
             raise ValueError(f"The roster {path} has {texts['student_id']!r} twice.")
         people[texts["student_id"]] = Person(**texts, submitted=times["submitted"], due=times["due"])
     return people
+
+
+def by_file(roster: Mapping[str, Person], students: Iterable[str]) -> dict[str, Person]:
+    """The person of each result: whose id is its name, or becomes its name as a file's (Zoë Müller: Zo__M_ller)."""
+    named: dict[str, list[Person]] = {}
+    for person in roster.values():
+        named.setdefault(file_name(person.student_id), []).append(person)
+    found = {student: [roster[student]] if student in roster else named.get(student, []) for student in students}
+    return {student: people[0] for student, people in found.items() if len(people) == 1}
+
+
+def strangers(results: list[dict], roster: Mapping[str, Person]) -> tuple[list[str], list[str]]:
+    """The results of nobody in the roster, and those in the roster who have none: often the same, spelled otherwise."""
+    students = [result["student"] for result in results]
+    people = by_file(roster, students)
+    present = {person.student_id for person in people.values()}
+    return sorted(set(students) - set(people)), sorted(set(roster) - present)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +131,13 @@ def grades(
     A file whose lab cannot be told counts for the run's lab if there is only one.
     """
     roster = roster or {}
+    people = by_file(roster, [result["student"] for result in results])
     labs = sorted({result["lab"] for result in results if result["exercises"]})
     names = {lab: assignment or f"lab{lab}" for lab in labs}
     worth = {names[result["lab"]]: result["points"] for result in results if result["exercises"]}
     lines = []
     for result in results:
-        person = roster.get(result["student"], Person(student_id=result["student"]))
+        person = people.get(result["student"], Person(student_id=result["student"]))
         name = names.get(result["lab"]) or assignment or (names[labs[0]] if len(labs) == 1 else f"lab{result['lab']}")
         submitted = person.submitted or (moment(result["submitted"]) if result["submitted"] else None)
         until, points = person.due or due, worth.get(name, 0)

@@ -83,6 +83,11 @@ def plain(text: str, limit: int = 120) -> str:
     return text.replace("::", ":\u200b:").replace("##[", "##\u200b[")
 
 
+def file_name(name: str) -> str:
+    """A student's name as the name of files: other characters than ASCII letters, digits, . _ and - become _."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-")[:80] or "student"
+
+
 def code(text: str, limit: int = 120) -> str:
     """A student's text as a Markdown code span that nothing in it can end early; "" where there is nothing to see."""
     text = plain(text, limit)
