@@ -52,8 +52,8 @@ class Paper:
 def papers(paths: list[Path]) -> list[Paper]:
     """The files, and the notebooks in the folders, by the student's name. The order of `paths` does not matter.
 
-    A notebook or .py file that is not there is graded, with 0. Raises BatchError where anything else is not there, which
-    is a slip, or where a folder holds no notebook.
+    A notebook or .py file that is not there is graded, with 0. Raises BatchError where anything else is not there, as
+    after a slip, or where a folder holds no notebook.
     """
     if missing := [path for path in paths if not path.exists() and path.suffix.lower() not in (".ipynb", ".py")]:
         raise BatchError(f"There is no {missing[0]}. Check the name; one with spaces in it stands in quotes.")
