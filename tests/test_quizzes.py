@@ -30,7 +30,7 @@ def test_a_quiz_is_well_formed(path):
     assert len(items) >= 15
     for item in items:
         assert set(item) == {"question", "choices"}, item["question"]
-        assert 3 <= len(item["choices"]) <= 4, item["question"]
+        assert 3 <= len(item["choices"]) <= 4, f"three or four choices: {item['question']}"
         for choice in item["choices"]:
             assert set(choice) == {"text", "right", "why"}, choice
             assert isinstance(choice["right"], bool), choice
