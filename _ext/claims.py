@@ -14,30 +14,16 @@ ROOT = Path(__file__).resolve().parent.parent
 LEDGER_FILE = ROOT / "chapters" / "claims.yml"
 LEDGER_PAGE = "chapters/ledger"
 
-CHAPTERS = {
-    "01_llms": "Language models",
-    "02_pretraining": "Pretraining",
-    "03_attention": "Attention",
-    "04_prompting": "Prompting",
-    "05_sampling": "From logits to text",
-    "06_synthetic_data": "Synthetic data",
-}
+_PARTS = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+_CHAPTERS = [entry for part in _PARTS for entry in part["chapters"] if "title" in entry]
+
+CHAPTERS = {Path(entry["file"]).name: entry["title"].partition(". ")[2] for entry in _CHAPTERS}
+"""File of the chapter, such as 01_llms: its title, as in the table of contents."""
 
 LABS = {
-    "01": ("prompt_to_completion", "01_llms"),
-    "02": ("foundation_and_traditional", "01_llms"),
-    "03": ("data_for_pretraining", "02_pretraining"),
-    "04": ("causal_lm", "02_pretraining"),
-    "05": ("masked_lm", "02_pretraining"),
-    "06": ("span_and_contrastive", "02_pretraining"),
-    "07": ("attention_scores", "03_attention"),
-    "08": ("heads_and_cache", "03_attention"),
-    "09": ("order_and_depth", "03_attention"),
-    "10": ("in_context_learning", "04_prompting"),
-    "11": ("chain_of_thought", "04_prompting"),
-    "12": ("decoding", "05_sampling"),
-    "13": ("responses_and_backtranslation", "06_synthetic_data"),
-    "14": ("preferences", "06_synthetic_data"),
+    Path(lab["file"]).name[:2]: (Path(lab["file"]).name[3:], Path(entry["file"]).name)
+    for entry in _CHAPTERS
+    for lab in entry.get("sections", ())
 }
 """Number of the lab: its name, and the chapter it belongs to."""
 
