@@ -66,9 +66,9 @@ def penalize_repetition(
     """
     if not 0 < penalty < math.inf:
         raise ValueError(f"penalty is {penalty}, but it must be positive and finite. Use 1 for no penalty.")
-    seen = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, tokens, True)
-    penalized = torch.where(logits > 0, logits / penalty, logits * penalty)
-    return torch.where(seen, penalized, logits)
+    seen = logits.gather(-1, tokens)
+    penalized = torch.where(seen > 0, seen / penalty, seen * penalty)
+    return logits.scatter(-1, tokens, penalized)  # a token that occurs twice is written twice, with the same number
 
 
 def keep_top_k(logits: Float[Tensor, "*batch vocab"], k: int) -> Float[Tensor, "*batch vocab"]:
