@@ -88,6 +88,13 @@ def test_a_lab_asks_for_its_profile_in_two_ways_alone(lab):
         assert not calls, f"{cell.place} asks for the profile in another way, which no rehearsal knows"
 
 
+def test_every_lab_measures_what_its_training_costs_on_a_gpu(lab):
+    """Tokens a second and the peak of the memory come from `metered`."""
+    trees = [ast.walk(ast.parse(cell.source)) for cell in code(lab)]
+    blocks = [node for tree in trees for node in tree if isinstance(node, ast.With)]
+    assert any("metered(" in ast.unparse(block.items[0]) for block in blocks)
+
+
 def _asks(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "profile"
 
