@@ -439,7 +439,8 @@ def test_the_stored_labs_agree_with_their_sources(monkeypatch):
 
 
 def test_the_stored_labs_measure_each_number_once():
-    collect(path.with_suffix(".ipynb") for path in labs.sources(ROOT / "labs"))
+    paths = [path.with_suffix(".ipynb") for path in labs.sources(ROOT / "labs")]
+    assert {record.notebook for record in collect(paths)} == {path.stem for path in paths}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "labs").glob("*.py")), ids=lambda path: path.stem)
