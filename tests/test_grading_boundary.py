@@ -175,11 +175,13 @@ print(json.dumps({
     "environment": sorted(os.environ),
 }))
 """
-OUTER = [ring] if (ring := outer.wrap([sys.executable, "-P", "-B", "-c", LOOK, str(COURSE), __file__], COURSE)) else []
 
 
-@pytest.mark.parametrize(("command", "name"), OUTER, ids=["bubblewrap"] * len(OUTER))
-def test_nothing_of_the_grader_exists_in_the_outer_ring(command, name):
+def test_nothing_of_the_grader_exists_in_the_outer_ring():
+    ring = outer.wrap([sys.executable, "-P", "-B", "-c", LOOK, str(COURSE), __file__], COURSE)
+    if ring is None:
+        pytest.skip("there is no bubblewrap here")
+    command, _ = ring
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={}, check=True)
     seen = json.loads(done.stdout)
     assert not {"HOME", "USER"} & set(seen.pop("environment"))

@@ -28,7 +28,6 @@ from labutils.task_mixture import (
 from labutils.weights import IN_CONTEXT, about, fingerprint, load_in_context
 
 MIXTURE = TaskMixture()
-PRAISE_OR_BLAME = 24
 
 
 def draw_reviews(rng: np.random.Generator, n: int, noise: float) -> tuple[tuple[int, int], list[int], list[int]]:

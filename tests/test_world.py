@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -422,14 +423,17 @@ def test_number_agrees_and_verbs_suit_their_subject():
 
 
 def test_determiners_agree_with_what_follows():
+    seen = Counter()
     for sentence in SENTENCES:
         for phrase in re.finditer(PHRASE, sentence):
             determiner, after, *_ = words = phrase[0].split()
+            seen[determiner] += 1
             if determiner in ("a", "an"):
                 assert (determiner == "an") == (after in TAKES_AN), phrase[0]
                 assert words[-1] in PLURAL_OF, phrase[0]
             if determiner == "some":
                 assert words[-1] in PLURAL_OF.values(), phrase[0]
+    assert min(seen[determiner] for determiner in ("a", "an", "some")) > 100
 
 
 def test_every_noun_and_verb_is_spelled_right():
@@ -448,7 +452,9 @@ def test_a_topic_favours_its_words():
     automaton = WORLD.automaton
     taken = WORLD.visits()[:, automaton.source] * automaton.weight
     for topic, words in enumerate(ENGLISH.topics.values()):
-        for noun in set(words.split()) & set(PLURAL_OF):
+        nouns = set(words.split()) & set(PLURAL_OF)
+        assert nouns
+        for noun in nouns:
             share = taken[:, automaton.word == WORLD.encode(noun)].sum(axis=1)
             assert share.argmax() == topic, noun
 
