@@ -943,7 +943,7 @@ def cross_entropy(T):
 
 
 floor, unit = torch.special.entr(true_law).sum(-1).mean().item(), "nats per token"
-measure(claim, floor, between=(1.9, 2.0), name="floor", what="entropy of the language here", unit=unit, digits=4)
+measure(claim, floor, between=(1.85, 2.0), name="floor", what="entropy of the language here", unit=unit, digits=4)
 
 # %%
 for name, T in {"ce-08": 0.8, "ce-1": 1.0, "ce-12": 1.2}.items():
