@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from labutils import runtime
+from labutils.files import whole_file
 from labutils.models import Config, Decoder
 from labutils.objectives import causal_loss
 from labutils.training import train
@@ -280,9 +281,8 @@ def write(runs: list[Run], floor: float, path: Path = RESULTS) -> None:
     document = {"floor": floor, "text": LENGTH, "weight_decay": WEIGHT_DECAY, "fits": fits(runs)}
     document["other_rates"] = other_rates(runs)
     document["runs"] = [asdict(run) for run in ordered]
-    unfinished = path.with_name(f"{path.name}.unfinished")  # who stops the run leaves the old file or the new one
-    unfinished.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    with whole_file(path) as file:  # who stops the run leaves the old file or the new one
+        file.write((json.dumps(document, indent=1) + "\n").encode())
 
 
 def main() -> None:
