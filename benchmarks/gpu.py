@@ -23,6 +23,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 from labutils import runtime
+from labutils.files import whole_file
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, TABLE = Path(__file__).with_suffix(".json"), Path(__file__).with_suffix(".md")
@@ -187,9 +188,8 @@ def _rate(tokens: int, seconds: float) -> str:
 
 def put(path: Path, text: str) -> None:
     """Write a file in one piece: who stops the run leaves the old one or the new one."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def main(arguments: list[str]) -> int:
