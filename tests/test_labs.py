@@ -15,6 +15,7 @@ from course import ROOT, Course, read_course
 from lab_source import read_lab
 
 import labs
+import labutils
 from labutils.evidence import collect
 from labutils.exercises import exercises_of
 
@@ -22,7 +23,7 @@ SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 COURSE = Course(
     repository="someone/some-course",
     branch="main",
-    version="0.1.0",
+    version=labutils.__version__,
     pins={"jaxtyping": "0.3.11", "wadler-lindig": "0.1.8", "bertviz": "1.4.1"},
 )
 
@@ -153,8 +154,8 @@ def test_a_gpu_lab_carries_colabs_metadata(tmp_path, toy_text):
 
 def test_the_setup_cell_installs_only_helpers_and_prints_one_line(built):
     setup = next(cell for cell in code_cells(built / "99_toy.ipynb") if cell.id == "setup")
-    assert '"https://someone.github.io/some-course/labutils-0.1.0-py3-none-any.whl"' in setup.source
-    assert setup.source.splitlines()[-1] == 'labutils.ready("0.1.0")'
+    assert f'"https://someone.github.io/some-course/labutils-{COURSE.version}-py3-none-any.whl"' in setup.source
+    assert setup.source.splitlines()[-1] == f'labutils.ready("{COURSE.version}")'
     assert '"jaxtyping==0.3.11"' in setup.source
     assert "bertviz" not in setup.source
     assert len(setup.outputs) == 1
@@ -292,8 +293,33 @@ def test_a_changed_source_is_found_in_both_notebooks(copy):
     assert all(problem.endswith("Mend it with: .venv/bin/python tools/labs.py build 99") for problem in problems)
 
 
-def test_a_new_release_is_found(copy):
-    assert "the source of cell 3 differs" in labs.check(copy, replace(COURSE, version="0.2.0"))[0]
+def test_a_new_release_is_found_and_written_without_a_run(copy):
+    course = replace(COURSE, version="99.0")
+    told = labs.check(copy, course)[0]
+    assert "the source of cell 3 differs" in told
+    assert told.endswith("Only what needs no run differs. Mend it with: .venv/bin/python tools/labs.py address")
+    before = read(copy / "99_toy.ipynb")
+    labs.readdress(copy, course)
+    assert labs.check(copy, course) == []
+    after = read(copy / "99_toy.ipynb")
+    assert after.cells[2].outputs[0].text.startswith("labutils 99.0 ready on this computer | ")
+    assert [cell.get("outputs") for cell in after.cells[3:]] == [cell.get("outputs") for cell in before.cells[3:]]
+
+
+@pytest.mark.parametrize(
+    ("alt", "message"),
+    [
+        ("", "shows a figure: describe it in a comment '# alt: ...' in that cell."),
+        ("# alt: A line.\n", "has a comment '# alt: ...' and shows no figure."),
+    ],
+)
+def test_a_figure_without_words_and_words_without_a_figure_are_told(tmp_path, toy_text, alt, message):
+    lab = labs.read_lab(write(tmp_path, toy_text.replace("# %%\nimport math", f"# %%\n{alt}import math")))
+    notebook = labs.make_notebook(lab, "solution", COURSE)
+    if not alt:
+        cell = next(cell for cell in notebook.cells if cell.source.startswith("import math"))
+        cell.outputs = [nbformat.v4.new_output("display_data", data={"image/png": ""})]
+    assert [problem.partition(" ")[2].partition(" ")[2] for problem in labs.output_problems(notebook)] == [message]
 
 
 @pytest.mark.parametrize(
@@ -426,7 +452,7 @@ def test_the_machine_in_the_setup_line_is_not_compared_but_the_release_is(built,
     assert count == 1
     path.write_text(elsewhere, encoding="utf-8")
     assert nbval(path).returncode == 0
-    path.write_text(text.replace("labutils 0.1.0 ready", "labutils 0.0.1 ready"), encoding="utf-8")
+    path.write_text(text.replace(f"labutils {COURSE.version} ready", "labutils 0.0.1 ready"), encoding="utf-8")
     assert nbval(path).returncode == 1
 
 
@@ -453,4 +479,4 @@ def test_a_lab_announces_its_exercises_as_their_specs_do(path):
         spec = specs[cell.exercise]
         points = f"{spec.points} point{'s' * (spec.points > 1)}"
         announced = f"**Exercise {number}** ({spec.minutes} minutes, difficulty {spec.difficulty} of 5, {points})"
-        assert announced in lab.cells[lab.cells.index(cell) - 1].source
+        assert announced in lab.cells[lab.cells.index(cell) - 1].source, f"the text before {cell.exercise} must say so"

@@ -224,8 +224,10 @@ def output_problems(notebook: NotebookNode) -> list[str]:
     problems = []
     for number, cell in enumerate(notebook.cells, start=1):
         shown = any("image/png" in output.get("data", {}) for output in cell.get("outputs", ()))
-        if shown != ("mystnb" in cell.metadata):
-            problems.append(f"cell {number}: a figure and the comment '# alt: ...' that describes it come together.")
+        if shown and "mystnb" not in cell.metadata:
+            problems.append(f"cell {number} shows a figure: describe it in a comment '# alt: ...' in that cell.")
+        if not shown and "mystnb" in cell.metadata:
+            problems.append(f"cell {number} has a comment '# alt: ...' and shows no figure.")
         for output in cell.get("outputs", ()):
             text = output.get("text") or output.get("data", {}).get("text/plain", "")
             if output.output_type == "error":
@@ -306,15 +308,17 @@ def _lint_order(lab: Lab) -> list[str]:
 def drift(lab: Lab, version: Version, course: Course) -> list[str]:
     """Where a stored notebook differs from what its source says, outputs aside (nbval compares those)."""
     path = lab.notebook(version)
-    mend = f"Mend it with: .venv/bin/python tools/labs.py build {lab.number}"
+    build = mend = f"Mend it with: .venv/bin/python tools/labs.py build {lab.number}"
     if not path.exists():
-        return [f"{path}: missing. {mend}"]
+        return [f"{path}: missing. {build}"]
     try:
         # Unchecked, because the badge that Colab adds has no id: what differs is told below.
         stored = nbformat.v4.reads(path.read_text(encoding="utf-8"))
     except (ValueError, AttributeError) as error:
-        return [f"{path}: not a notebook ({error}). {mend}"]
+        return [f"{path}: not a notebook ({error}). {build}"]
     wanted = make_notebook(lab, version, course)
+    if code_of(stored) == code_of(wanted):
+        mend = "Only what needs no run differs. Mend it with: .venv/bin/python tools/labs.py address"
     for number, cell in enumerate(wanted.cells, start=1):
         if number > len(stored.cells):
             return [f"{path}: ends before cell {number} of {lab.path.name}. {mend}"]
@@ -331,8 +335,13 @@ def drift(lab: Lab, version: Version, course: Course) -> list[str]:
         return [f"{path}: its metadata differs from what the build writes. {mend}"]
     counts = [cell.execution_count for cell in stored.cells if cell.cell_type == "code"]
     if counts != list(range(1, len(counts) + 1)):
-        return [f"{path}: its cells were not run from first to last. {mend}"]
-    return [f"{path}: {problem} {mend}" for problem in output_problems(stored)]
+        return [f"{path}: its cells were not run from first to last. {build}"]
+    return [f"{path}: {problem} {build}" for problem in output_problems(stored)]
+
+
+def code_of(notebook: NotebookNode) -> list[str]:
+    """The sources that outputs come from: all code but the setup cell, whose one line is compared by its release."""
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.get("id") != "setup"]
 
 
 # ------------------------------------------------------------------------------------------------------------ commands
@@ -362,19 +371,22 @@ def build(folder: Path, course: Course, numbers: list[str]) -> None:
 
 
 def readdress(folder: Path, course: Course) -> None:
-    """Write into all notebooks what needs no run: text, links, badge and the setup cell.
+    """Write into all notebooks what needs no run: text, links, badge, the setup cell, and the release that it prints.
 
-    Outputs stay as they are, because none depends on those. Raises LabError if any other code changed.
+    All other outputs stay as they are, because none depends on those. Raises LabError if any other code changed.
     """
     for lab in map(read_lab, sources(folder)):
         for version in ("learner", "solution"):
             path = lab.notebook(version)
             stored, notebook = nbformat.read(path, as_version=4), make_notebook(lab, version, course)
             before, after = ([cell for cell in made.cells if cell.cell_type == "code"] for made in (stored, notebook))
-            if [cell.source for cell in before if cell.id != "setup"] != [c.source for c in after if c.id != "setup"]:
+            if code_of(stored) != code_of(notebook):
                 raise LabError(f"{path}: its code has changed. Run: .venv/bin/python tools/labs.py build {lab.number}")
             for old, new in zip(before, after, strict=True):
                 new.outputs, new.execution_count = old.outputs, old.execution_count
+                if new.id == "setup":
+                    for output in new.outputs:
+                        output.text = re.sub(r"^labutils \S+", f"labutils {course.version}", output.text)
             path.write_text(to_text(notebook), encoding="utf-8")
 
 
