@@ -39,6 +39,32 @@ def pages(site: Path) -> list[Path]:
     return [path for path in site.rglob("*.html") if "_static" not in path.relative_to(site).parts]
 
 
+THEME_SCRIPT = "_static/scripts/pydata-sphinx-theme.js"
+# Once a page is there, and again after every change of it, this call lays out the whole page to see which boxes can be
+# scrolled, and lets the keyboard reach those. scrollable.js does the same for the boxes that are on the screen.
+CALL = re.compile(r',"complete"===document\.readyState\?(\w+)\(\):window\.addEventListener\("load",\1\)(?=\}\)\(\);)')
+
+
+INSTEAD = "/* scrollable.js */"
+
+
+def without_the_call(script: str) -> str:
+    """The theme's script without `CALL`; doing it twice changes nothing. Raises ValueError if it has another form."""
+    if INSTEAD in script:
+        return script
+    script, count = CALL.subn(INSTEAD, script)
+    if count != 1:
+        raise ValueError(f"The theme's script has changed: see CALL in {__file__}.")
+    return script
+
+
+def repair_script(app: Sphinx, error: Exception | None) -> None:
+    if error or app.builder.format != "html":
+        return
+    path = Path(app.outdir, THEME_SCRIPT)
+    path.write_text(without_the_call(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 def repair_pages(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
@@ -49,5 +75,7 @@ def repair_pages(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict:
+    app.add_js_file("scrollable.js", loading_method="defer")
     app.connect("build-finished", repair_pages)
+    app.connect("build-finished", repair_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

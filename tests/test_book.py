@@ -13,10 +13,11 @@ from bs4 import BeautifulSoup
 from course import read_course
 from sphinxcontrib.katex import katex_version
 
-from _ext.accessible import repair
+from _ext.accessible import INSTEAD, THEME_SCRIPT, repair, without_the_call
 from _ext.icons import code_points, without_unused
 from _ext.quiz import read_quiz
 from _ext.selfhost import Loads, external, trimmed
+from _ext.styles import trimmed as trimmed_sheet
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN = {"", ".bib", ".css", ".js", ".md", ".py", ".svg", ".toml", ".txt", ".yml"}  # notebooks are generated
@@ -328,3 +329,33 @@ def test_what_does_not_exist_is_a_warning_at_its_line(tmp_path: Path):
     assert "no such figure" in said["12"]
     assert "temperature is -1" in said["15"]
     assert "topp-definition'" not in done.stderr
+
+
+def test_the_themes_script_no_longer_lays_out_the_whole_page(site: Path):
+    script = (site / THEME_SCRIPT).read_text(encoding="utf-8")
+    assert INSTEAD in script
+    assert without_the_call(script) == script
+    with pytest.raises(ValueError, match="has changed"):
+        without_the_call("(()=>{I()})();")
+
+
+@pytest.mark.parametrize(
+    ("sheet", "kept"),
+    [
+        (".known{top:0}", ".known{top:0}\n"),
+        (".new{top:0}", ""),
+        ("#new{top:0}", ""),
+        ("p{top:0}", "p{top:0}\n"),
+        (".new,.known > p , a.known.new{top:0}", ".known > p{top:0}\n"),
+        (".known:not(.new){top:0}", ".known:not(.new){top:0}\n"),
+        (".known:is(.new, p){top:0}", ".known:is(.new, p){top:0}\n"),
+        ("@media print{.new{top:0}.known{top:0}}", "@media print{.known{top:0}\n}\n"),
+        ("@media print{.new{top:0}}", ""),
+        ("@keyframes new{from{top:0}}", "@keyframes new{from{top:0}}\n"),
+        ('@font-face{src:url("a.woff2")}', '@font-face{src:url("a.woff2")}\n'),
+        ("/* .known */.known{/* a */top:0}", ".known{top:0}\n"),
+    ],
+)
+def test_a_style_sheet_keeps_what_can_match(sheet: str, kept: str):
+    assert trimmed_sheet(sheet, {"known"}) == kept
+    assert trimmed_sheet(kept, {"known"}) == kept

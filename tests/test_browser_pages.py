@@ -1,5 +1,6 @@
 """Every page in a browser without a network: light, dark, on a phone; accessible, small, no wider than the screen."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,50 @@ def test_page_is_accessible_light_and_within_its_width(page: Page, address: str,
     page.goto(address)
     page.wait_for_load_state("networkidle")
     kilobytes = sum(received) / 1024
+    page.add_style_tag(content="* { content-visibility: visible !important; }")  # else unseen parts are not laid out
     assert page.evaluate("document.documentElement.dataset.theme") == settings["scheme"]
     assert kilobytes <= KILOBYTES
     assert page.evaluate("document.documentElement.scrollWidth") <= settings["viewport"]["width"]
     assert violations(page) == []
+
+
+SHEETS = {
+    "pydata_sphinx_theme": "theme/pydata_sphinx_theme/static/styles/pydata-sphinx-theme.css",
+    "sphinx_book_theme": "theme/sphinx_book_theme/static/styles/sphinx-book-theme.css",
+    "sphinx_design": "static/sphinx-design.min.css",
+    "myst_nb": "static/mystnb.css",
+}
+SELECTORS = """(sheet) => {
+    const rules = (list) => [...list].flatMap((rule) => rule.selectorText ? [rule] : rules(rule.cssRules ?? []));
+    const parts = (rule) => rule.selectorText.split(/,(?![^(]*\\))/).map((part) => part.trim());
+    const state = /:not\\(:[\\w-]+\\)|::?(before|after|hover|focus(-\\w+)?|active|checked|disabled)\\b/g;
+    const unread = [];
+    const matches = (part) => {
+        try { return document.querySelector(part.replaceAll(state, "") || "*"); } catch { unread.push(part); }
+    };
+    const original = new CSSStyleSheet();
+    original.replaceSync(sheet);
+    const kept = new Set([...document.styleSheets].flatMap((own) => rules(own.cssRules)).flatMap(parts));
+    const matching = rules(original.cssRules).flatMap(parts).filter(matches);
+    return [matching.length, matching.filter((part) => !kept.has(part)), unread.length];
+}"""
+
+
+@pytest.mark.parametrize("package", SHEETS)
+def test_no_rule_that_matches_anything_was_taken_out(page: Page, package: str):
+    """The browser itself says which selectors of the packages' own sheets match on the pages."""
+    sheet = Path(str(import_module(package).__file__)).parent / SHEETS[package]
+    found = 0
+    for address in (
+        "/chapters/03_attention.html",
+        "/labs/08_heads_and_cache.html",
+        "/chapters/ledger.html",
+        "/404.html",
+    ):
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        matching, lost, unread = page.evaluate(SELECTORS, sheet.read_text(encoding="utf-8"))
+        assert [part for part in lost if ".fa-" not in part] == [], "icons are another matter: see _ext/icons.py"
+        found += matching
+        assert unread <= matching / 10, "nearly all can be tried once :hover and its like are left out"
+    assert found, "the packages' sheets are in use"
