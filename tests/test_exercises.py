@@ -73,8 +73,8 @@ def test_an_exercise_is_complete(exercise):
     assert exercise.points >= 1
     assert exercise.minutes >= 1
     assert 1 <= exercise.difficulty <= 5
-    assert 2 <= len(exercise.hints) <= 3
-    assert len(exercise.mutants) >= 5
+    assert 2 <= len(exercise.hints) <= 3, "two or three hints"
+    assert len(exercise.mutants) >= 5, "at least five mistakes that learners make"
     assert len({mutant.name for mutant in exercise.mutants}) == len(exercise.mutants)
     messages = [mutant.message for mutant in exercise.mutants]
     assert len(set(messages)) == len(messages)
@@ -106,7 +106,8 @@ def test_inputs_are_plain_and_drawn_from_the_generator_alone(exercise, seed):
 def test_other_seeds_draw_other_inputs(exercise):
     for case in range(exercise.cases):
         drawn = [draw(exercise, seed, case) for seed in range(6)]
-        assert any(compare(other[key], drawn[0][key], 0.0, 0.0) for other in drawn for key in other), case
+        differ = any(compare(other[key], drawn[0][key], 0.0, 0.0) for other in drawn for key in other)
+        assert differ, f"test {case} is the same for every student: draw something in it from the generator"
 
 
 @by_exercise
@@ -157,7 +158,7 @@ RIGHT = {name: functions for lab in LABS for name, functions in import_module(f"
 
 def test_every_exercise_has_two_other_right_answers():
     assert {name: len(functions) for name, functions in RIGHT.items() if len(functions) < 2} == {}
-    assert set(RIGHT) == {exercise.name for exercise in EXERCISES}
+    assert set(RIGHT) == {exercise.name for exercise in EXERCISES}, "tests/right_answers/labNN.py has them"
 
 
 @pytest.mark.parametrize(
