@@ -12,13 +12,14 @@ PORT ?= 8000
 TORCH ?= 2.13.0
 NBVAL := HF_HUB_OFFLINE=1 LABUTILS_PROFILE=cpu LABUTILS_STILL=1 $(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: help book page pdf serve test labs lint types check unit nbval colab colab-full colab-drift release versions constraints clean
+.PHONY: help book page pdf serve jupyter test labs lint types check unit nbval colab colab-full colab-drift release versions constraints clean
 
 help:
 	@echo "make book    build the site into $(SITE)"
 	@echo "make page P=chapters/05_sampling    build that page again"
 	@echo "make pdf     build it, with a PDF of each chapter (needs Chromium)"
 	@echo "make serve   build it and show it on http://localhost:$(PORT)"
+	@echo "make jupyter open the labs in JupyterLab"
 	@echo "make test    run everything that CI runs"
 	@echo "make labs    rebuild and run the notebooks after a change to labs/*.py"
 	@echo "make clean   remove .venv and everything that was built"
@@ -54,6 +55,11 @@ pdf: book
 
 serve: book
 	@$(BIN)/python tools/book.py serve --port $(PORT)
+
+# An editor for learners. CI needs none, so it is no part of .venv/.dev.
+jupyter: .venv/.dev
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt jupyterlab
+	@$(BIN)/jupyter lab labs
 
 labs: .venv/.dev
 	$(BIN)/python tools/labs.py build
