@@ -1,12 +1,14 @@
 """Run a lab in the gpu profile without a GPU: `python tests/rehearsal.py labs/04_causal_lm.py`.
 
 Everything runs but the trainings, of which only the first steps do, and no number has to lie in its range. Where a lab
-has a size for each profile it gets the smaller one. At the end it prints the most memory that a training needs, in GiB.
+has a size for each profile it gets the smaller one. At the end it prints the most memory that a training needs, in GiB,
+and the keys of what was measured.
 A process of its own, because labs pass to functions what their types, checked to the letter, do not admit.
 """
 
 import contextlib
 import io
+import json
 import os
 import re
 import sys
@@ -27,6 +29,7 @@ SIZE = re.compile(r"(\{[^{}]*\})\[profile\(\)\]")
 
 train, measure = training.train, evidence.measure
 needed = [0.0]  # bytes, of each training
+measured: list[str] = []  # the keys, "claim/name"
 
 
 def bytes_kept(model: torch.nn.Module, steps) -> float:
@@ -55,6 +58,7 @@ def short_train(model, batches, loss, *, steps, **settings):
 
 def lenient_measure(*arguments, **settings):
     """Models that were hardly trained measure anything."""
+    measured.append(f"{arguments[0]}/{settings.get('name', '')}")
     with contextlib.suppress(evidence.OutOfRange):
         measure(*arguments, **settings)
 
@@ -75,4 +79,4 @@ if __name__ == "__main__":
     evidence.measure = training.measure = lenient_measure
     torch.set_num_threads(1)
     rehearse(read_lab(Path(sys.argv[1])))
-    print(max(needed) / 2**30)
+    print(json.dumps({"memory": max(needed) / 2**30, "measured": measured}))

@@ -45,7 +45,10 @@ def rehearse(path: Path) -> subprocess.CompletedProcess:
 def test_what_only_the_gpu_profile_runs_works_and_fits_into_ten_gigabytes(path):
     done = rehearse(path)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < training.GPU_MEMORY / 2  # as much again for what lives for a moment
+    found = json.loads(done.stdout)
+    assert found["memory"] < training.GPU_MEMORY / 2  # as much again for what lives for a moment
+    assert [key for key in found["measured"] if key.endswith("-rate")]
+    assert gpu.NEAR.get(path.name[:2], {}).get("gpu") in [*found["measured"], None]
 
 
 TOY = """\
@@ -150,12 +153,24 @@ def test_the_table_holds_what_a_notebook_cost(tmp_path, monkeypatch):
     assert found["operations"] == 3 * 7 * 4 * 5 * (2 * (2 * 12 * 8**2 + 4 * 5 * 8) + 2 * 9 * 8)
     assert 0 < found["seconds"] < found["lab_seconds"]
 
-    card = found | {"device": "Tesla T4", "operations": 65e12, "seconds": 4.0}
+    near = {gpu.NEAR["04"]["gpu"]: [0.2, "%"]}
+    card = found | {"device": "Tesla T4", "operations": 65e12, "seconds": 4.0, "near": near}
     (row,) = [
         line for line in gpu.table({"04": {"cpu": found, "gpu": card}}).splitlines() if line.startswith("| 04 | ")
     ][:1]
     assert "| unknown / 25.00% |" in row
-    assert "| 1.5 % / 1.5 % | 1 / 1 |" in row
+    assert "| 1.5 % / 0.2 % | 1 / 1 |" in row
+
+
+@pytest.mark.parametrize("number", sorted(gpu.NEAR))
+def test_a_lab_measures_on_the_cpu_what_the_table_looks_for(number):
+    (path,) = (path for path in SOURCES if path.name.startswith(number))
+    if "cpu" in gpu.NEAR[number]:
+        claim, _, name = gpu.NEAR[number]["cpu"].partition("/")
+        cells = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
+        evidence = [output.metadata.get("evidence", {}) for cell in cells for output in cell.get("outputs", ())
+                    if "metadata" in output]  # fmt: skip
+        assert (claim, name) in [(record.get("claim"), record.get("name")) for record in evidence]
 
 
 def test_a_run_that_is_stopped_keeps_its_results_and_goes_on_with_what_is_missing(tmp_path, monkeypatch, capsys):
