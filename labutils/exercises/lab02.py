@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from labutils.exercises import Exercise, Mutant
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
+from labutils.exercises.draws import integer
 
 
 def _uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -157,7 +153,7 @@ def _wilson_inputs(generator: torch.Generator, case: int) -> dict:
     """Small and large tests; none right, and all right; one right of seven, where the simple interval goes below 0."""
     n, low, high = TESTS[case]
     z = 1.96 if case == 0 else round(_uniform(generator, 1.2, 3.2), 3)
-    return {"hits": _integer(generator, low, high), "n": n, "z": z}
+    return {"hits": integer(generator, low, high), "n": n, "z": z}
 
 
 def _wilson(hits: int, n: int, z: float) -> list[float]:
@@ -397,7 +393,7 @@ def _match_inputs(generator: torch.Generator, case: int) -> dict:
     correct = torch.rand(shape, generator=generator) < share
     correct[0, :n] = True
     if shape[0] > 1:
-        correct[-1, _integer(generator, 0, n - 1)] = False
+        correct[-1, integer(generator, 0, n - 1)] = False
     else:
         correct[0, n] = False
     return {"correct": correct, "n": n}
@@ -502,11 +498,11 @@ def _bayes_inputs(generator: torch.Generator, case: int) -> dict:
     examples, ones, vocab, texts, dtype = BAYES[case]
     counts = torch.randint(0, 4, (examples, vocab), generator=generator)
     labels = (torch.arange(examples) < ones).long()[torch.randperm(examples, generator=generator)]
-    word = _integer(generator, 0, vocab - 1)
+    word = integer(generator, 0, vocab - 1)
     counts[labels == 0, word] = 0
     counts[labels == 1, word] += 2  # and it comes more than once, so that counts are not presence
     new = torch.randint(0, 4, (texts, vocab), generator=generator)
-    new[0, word] = 2 + _integer(generator, 0, 2)
+    new[0, word] = 2 + integer(generator, 0, 2)
     if texts > 2:
         new[-1] = 0
     return {"counts": counts.to(dtype), "labels": labels, "new": new.to(dtype)}

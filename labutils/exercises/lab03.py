@@ -1,22 +1,14 @@
 """The exercises of lab 03, data for pretraining: a rule, a score, two ways to find copies, and a mixture."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from labutils import curation
 from labutils.curation import PRIME, SENTENCE_ENDS, ngrams
 from labutils.exercises import Exercise, Mutant
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
-def _choices(generator: torch.Generator, values: list[str], n: int) -> list[str]:
-    """n values, drawn one by one."""
-    return [values[i] for i in torch.randint(len(values), (n,), generator=generator).tolist()]
-
+from labutils.exercises.draws import choices, integer, some
 
 # --- clean_page ------------------------------------------------------------------------------------------------------
 
@@ -49,36 +41,34 @@ FILLER = ["This is lorem ipsum dolor sit amet.", "Here lorem ipsum stands for a 
 
 
 def _clean_inputs(generator: torch.Generator, case: int) -> dict:
-    def some(values: list[str], n: int) -> list[str]:
-        return [values[i] for i in torch.randperm(len(values), generator=generator)[:n].tolist()]
-
+    pick = partial(some, generator)
     min_words, min_lines = 5, 2
-    lines = some(SENTENCES, 2)
+    lines = pick(SENTENCES, 2)
     match case:
         case 0:
-            lines[1:1] = [*some(FURNITURE, 1), *some(SHORT, 1)]
+            lines[1:1] = [*pick(FURNITURE, 1), *pick(SHORT, 1)]
         case 1:  # too few sentences, lines enough
-            lines = [lines[0], *some(SHORT, 1), *some(FURNITURE, 1)]
+            lines = [lines[0], *pick(SHORT, 1), *pick(FURNITURE, 1)]
         case 2:
-            lines[1:1] = some(CODE, 1)
+            lines[1:1] = pick(CODE, 1)
         case 3:
-            lines[1:1] = some(FILLER, 1)
+            lines[1:1] = pick(FILLER, 1)
         case 4:
-            lines[1:1] = [line.upper() for line in some(FILLER, 1)]
+            lines[1:1] = [line.upper() for line in pick(FILLER, 1)]
         case 5:
-            lines, min_lines = [f"  {lines[0]}  ", lines[1], *some(OTHER_ENDS, 1)], 1
+            lines, min_lines = [f"  {lines[0]}  ", lines[1], *pick(OTHER_ENDS, 1)], 1
         case 6:
-            lines = [*some(OTHER_ENDS, 2), lines[0]]
+            lines = [*pick(OTHER_ENDS, 2), lines[0]]
         case 7:
-            lines = some(FIVE_WORDS, 3)
+            lines = pick(FIVE_WORDS, 3)
         case 8:  # too few lines of any kind
             min_lines = 3
         case 9:
-            lines = some(FURNITURE, 3)
+            lines = pick(FURNITURE, 3)
         case _:
-            lines = [*some(SENTENCES, 2), *some(OTHER_ENDS, 2), *some(SHORT, 2), *some(FURNITURE, 2)]
+            lines = [*pick(SENTENCES, 2), *pick(OTHER_ENDS, 2), *pick(SHORT, 2), *pick(FURNITURE, 2)]
             lines = [lines[i] for i in torch.randperm(len(lines), generator=generator).tolist()]
-            min_words, min_lines = _integer(generator, 2, 6), _integer(generator, 1, 4)
+            min_words, min_lines = integer(generator, 2, 6), integer(generator, 1, 4)
     return {"page": "\n".join(lines), "min_words": min_words, "min_lines": min_lines}
 
 
@@ -253,7 +243,7 @@ def _surprise_inputs(generator: torch.Generator, case: int) -> dict:
     *batch, seq = ((3, 7), (2, 3, 5), (9,), (4, 11))[case % 4]
     nats = drawn(*batch, seq, dtype=(torch.float32, torch.float64)[case % 2])
     lengths = torch.randint(1, seq + 1, (*batch, 1), generator=generator)
-    return {"nats": nats, "real": torch.arange(seq) < lengths, "k": _integer(generator, 2, seq + 2)}
+    return {"nats": nats, "real": torch.arange(seq) < lengths, "k": integer(generator, 2, seq + 2)}
 
 
 def _top(nats: Tensor, k: int) -> Tensor:
@@ -416,8 +406,8 @@ def _jaccard_inputs(generator: torch.Generator, case: int) -> dict:
     if case in readable:
         first, second, n = readable[case]
         return {"first": first, "second": second, "n": n}
-    words = _choices(generator, WORDS, _integer(generator, 14, 20))
-    changed = words[_integer(generator, 1, 3) :] + _choices(generator, WORDS, _integer(generator, 6, 9))
+    words = choices(generator, WORDS, integer(generator, 14, 20))
+    changed = words[integer(generator, 1, 3) :] + choices(generator, WORDS, integer(generator, 6, 9))
     changed[3] = "boat"
     first, second = (words, changed) if case % 2 else (changed, words)  # the longer page comes now first, now second
     return {"first": " ".join(first), "second": " ".join(second), "n": 1 + case % 3}
@@ -670,7 +660,7 @@ def _epochs_inputs(generator: torch.Generator, case: int) -> dict:
         return [float(number) for number in torch.randint(1, 40, (n,), generator=generator).tolist()]
 
     n = (2, 3, 1, 2)[case] if case < 4 else 2 + case % 4
-    shares, sizes, budget = drawn(n), drawn(n), float(_integer(generator, 50, 300))
+    shares, sizes, budget = drawn(n), drawn(n), float(integer(generator, 50, 300))
     if case == 0:
         shares = [0.5, 0.5]
     if case == 1:  # percent

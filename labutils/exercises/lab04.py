@@ -8,13 +8,9 @@ from torch.nn import functional as F
 
 from labutils import objectives
 from labutils.exercises import Exercise, Mutant
+from labutils.exercises.draws import integer
 
 IGNORED = -100  # the label that torch's cross_entropy skips
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
 
 
 def _tokens(generator: torch.Generator, *shape: int, vocab: int = 50) -> Tensor:
@@ -44,7 +40,7 @@ def _shift_inputs(generator: torch.Generator, case: int) -> dict:
     if case == 4:
         return {"tokens": _tokens(generator, 2, 3, 5), "visible": torch.ones(2, 3, 5, dtype=torch.bool)}
     tokens = _tokens(generator, 4, 7)
-    return {"tokens": tokens, "visible": _visible([7, 2, 5, _integer(generator, 3, 6)], 7)}
+    return {"tokens": tokens, "visible": _visible([7, 2, 5, integer(generator, 3, 6)], 7)}
 
 
 def _pad_last(labels: Tensor, value: int = IGNORED) -> Tensor:
@@ -171,7 +167,7 @@ def _loss_inputs(generator: torch.Generator, case: int) -> dict:
         3: ([6, 2, 4], 5),
         4: ([0, 5], 7),  # a row of padding alone
         5: ([7, 7, 7, 7], 6),
-    }.get(case, ([_integer(generator, 7, 8), 2, _integer(generator, 3, 5)], 9))
+    }.get(case, ([integer(generator, 7, 8), 2, integer(generator, 3, 5)], 9))
     seq = max(lengths)
     logits = 2 * torch.randn(len(lengths), seq, vocab, generator=generator)
     return {
@@ -326,7 +322,7 @@ def _text_inputs(generator: torch.Generator, case: int) -> dict:
     n_words, n_tokens = ((2, 4), (3, 1), (3, 2), (4, 5), (6, 8), (7, 3))[case]
     words = [WORDS[i] for i in torch.randperm(len(WORDS), generator=generator)[:n_words]]
     if case >= 3:
-        words[1] = ACCENTED[_integer(generator, 0, len(ACCENTED) - 1)]
+        words[1] = ACCENTED[integer(generator, 0, len(ACCENTED) - 1)]
     log_probabilities = -0.3 - 3 * torch.rand(n_tokens, generator=generator)
     return {
         "log_probabilities": log_probabilities.double() if case == 4 else log_probabilities,
@@ -474,7 +470,7 @@ def _sequence_inputs(generator: torch.Generator, case: int) -> dict:
         3: ((2, 6), 7, 3),
         4: ((90,), 40, 2),  # so long that a product of probabilities is 0 in single precision
         5: ((2, 3, 5), 4, 2),
-    }.get(case, ((3, 8), 6, _integer(generator, 3, 6)))
+    }.get(case, ((3, 8), 6, integer(generator, 3, 6)))
     logits = 2 * torch.randn(*shape, vocab, generator=generator)
     return {
         "logits": logits.double() if case == 3 else logits,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from labutils import attention
 from labutils.exercises import Exercise, Mutant
+from labutils.exercises.draws import integer, normal
 
 # Leading axes, queries, keys, width. No two axes of a case agree, so that a mistake in an axis shows.
 SHAPES = (((), 2, 3, 4), ((), 3, 5, 2), ((2,), 4, 3, 5), ((3,), 1, 6, 2), ((2, 3), 5, 4, 7), ((), 1, 1, 3))
@@ -21,18 +22,9 @@ NO_ATTENTION = (
 )
 
 
-def _normal(generator: torch.Generator, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
-
 def _short(generator: torch.Generator, *shape: int) -> Tensor:
     """Numbers of one digit after the point, so that they read well."""
-    return (10 * _normal(generator, *shape)).round() / 10
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
+    return (10 * normal(generator, *shape)).round() / 10
 
 
 def _dtype(case: int) -> torch.dtype:
@@ -61,8 +53,8 @@ def _weights_inputs(generator: torch.Generator, case: int) -> dict:
         return {"query": query, "key": torch.randint(8, 16, (2, 4), generator=generator).double()}
     leading, queries, keys, width = SHAPES[case - 3]
     return {
-        "query": _normal(generator, *leading, queries, width, dtype=_dtype(case)),
-        "key": _normal(generator, *leading, keys, width, dtype=_dtype(case)),
+        "query": normal(generator, *leading, queries, width, dtype=_dtype(case)),
+        "key": normal(generator, *leading, keys, width, dtype=_dtype(case)),
     }
 
 
@@ -199,7 +191,7 @@ def _masked_inputs(generator: torch.Generator, case: int) -> dict:
     if case in (0, 1):
         mask = _some_mask(generator, 2, 3)
         if case == 1:
-            mask[_integer(generator, 0, 1)] = False
+            mask[integer(generator, 0, 1)] = False
         return {
             "query": _short(generator, 2, 4),
             "key": _short(generator, 3, 4),
@@ -221,13 +213,13 @@ def _masked_inputs(generator: torch.Generator, case: int) -> dict:
     if case == 7:
         mask = mask[:, :1]
     if case in (4, 6):
-        mask[..., _integer(generator, 0, queries - 1), :] = False
+        mask[..., integer(generator, 0, queries - 1), :] = False
     if case == 8:
         mask[:] = False
     return {
-        "query": _normal(generator, *leading, queries, width, dtype=dtype),
-        "key": _normal(generator, *leading, keys, width, dtype=dtype),
-        "value": _normal(generator, *leading, keys, width + 1, dtype=dtype),
+        "query": normal(generator, *leading, queries, width, dtype=dtype),
+        "key": normal(generator, *leading, keys, width, dtype=dtype),
+        "value": normal(generator, *leading, keys, width + 1, dtype=dtype),
         "mask": mask,
     }
 
@@ -352,12 +344,12 @@ MASKED_ATTENTION = Exercise(
 
 def _causal_inputs(generator: torch.Generator, case: int) -> dict:
     if case in (0, 1, 2):  # all positions ask
-        n = _integer(generator, *((2, 4), (5, 7), (8, 16))[case])
+        n = integer(generator, *((2, 4), (5, 7), (8, 16))[case])
         return {"n_queries": n, "n_keys": n}
     if case in (3, 4):  # the last position alone asks, as in a loop that keeps keys; in a sequence of one, perhaps
-        return {"n_queries": 1, "n_keys": _integer(generator, *((1, 4), (5, 9))[case - 3])}
-    n_queries = _integer(generator, 2, 6)
-    return {"n_queries": n_queries, "n_keys": n_queries + _integer(generator, 1, 5)}
+        return {"n_queries": 1, "n_keys": integer(generator, *((1, 4), (5, 9))[case - 3])}
+    n_queries = integer(generator, 2, 6)
+    return {"n_queries": n_queries, "n_keys": n_queries + integer(generator, 1, 5)}
 
 
 def _causal(n_queries: int, n_keys: int, diagonal: int = 0) -> Tensor:
@@ -453,7 +445,7 @@ def _padding_inputs(generator: torch.Generator, case: int) -> dict:
         batch, n_keys = ((2, 4), (3, 5), (1, 6))[case]
         return {"lengths": torch.randint(1, n_keys, (batch,), generator=generator), "n_keys": n_keys}
     batch = (4, 5, 7)[case - 3]
-    n_keys = _integer(generator, 8, 12)
+    n_keys = integer(generator, 8, 12)
     lengths = torch.cat((torch.tensor([0, n_keys]), torch.randint(1, n_keys, (batch - 2,), generator=generator)))
     return {"lengths": lengths[torch.randperm(batch, generator=generator)], "n_keys": n_keys}
 
@@ -547,9 +539,9 @@ def _general_inputs(generator: torch.Generator, case: int) -> dict:
         }
     leading, queries, keys, width = SHAPES[case - 2]
     return {
-        "query": _normal(generator, *leading, queries, width, dtype=_dtype(case)),
-        "key": _normal(generator, *leading, keys, width, dtype=_dtype(case)),
-        "weight": _normal(generator, width, width, dtype=_dtype(case)),
+        "query": normal(generator, *leading, queries, width, dtype=_dtype(case)),
+        "key": normal(generator, *leading, keys, width, dtype=_dtype(case)),
+        "weight": normal(generator, width, width, dtype=_dtype(case)),
     }
 
 
@@ -637,11 +629,11 @@ def _additive_inputs(generator: torch.Generator, case: int) -> dict:
     )[case - 2]
     dtype = _dtype(case)
     return {
-        "query": _normal(generator, *leading, queries, width, dtype=dtype),
-        "key": _normal(generator, *leading, keys, width, dtype=dtype),
-        "query_weight": _normal(generator, width, hidden, dtype=dtype),
-        "key_weight": _normal(generator, width, hidden, dtype=dtype),
-        "vector": _normal(generator, hidden, dtype=dtype),
+        "query": normal(generator, *leading, queries, width, dtype=dtype),
+        "key": normal(generator, *leading, keys, width, dtype=dtype),
+        "query_weight": normal(generator, width, hidden, dtype=dtype),
+        "key_weight": normal(generator, width, hidden, dtype=dtype),
+        "vector": normal(generator, hidden, dtype=dtype),
     }
 
 

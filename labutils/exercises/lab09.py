@@ -5,15 +5,7 @@ from torch import Tensor
 
 from labutils import positions
 from labutils.exercises import Exercise, Mutant
-
-
-def _normal(generator: torch.Generator, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
-
-def _uniform(generator: torch.Generator, low: float, high: float) -> float:
-    """A number of two digits, so that it reads well."""
-    return round(low + (high - low) * torch.rand((), generator=generator).item(), 2)
+from labutils.exercises.draws import normal, two_digits
 
 
 def _readable(generator: torch.Generator, *shape: int) -> Tensor:
@@ -26,8 +18,8 @@ def _readable(generator: torch.Generator, *shape: int) -> Tensor:
 
 def _sinusoidal_inputs(generator: torch.Generator, case: int) -> dict:
     n_positions, d_model = ((2, 4), (1, 6), (3, 2), (5, 4), (7, 6), (13, 8), (29, 16))[case]
-    base = 10_000.0 - 10 * case if case > 4 else _uniform(generator, 20.0, 400.0)
-    return {"n_positions": n_positions, "d_model": d_model, "base": base + _uniform(generator, 0.0, 9.0)}
+    base = 10_000.0 - 10 * case if case > 4 else two_digits(generator, 20.0, 400.0)
+    return {"n_positions": n_positions, "d_model": d_model, "base": base + two_digits(generator, 0.0, 9.0)}
 
 
 def _sinusoidal(n_positions: int, d_model: int, base: float) -> Tensor:
@@ -168,7 +160,7 @@ def _distance_inputs(generator: torch.Generator, case: int) -> dict:
     shape = (n_heads, 2 * farthest + 1)
     # Permuted whole numbers can be told apart at a glance.
     table = torch.randperm(shape[0] * shape[1], generator=generator).view(shape) + 1.0
-    table = table if case < 3 else _normal(generator, *shape, dtype=(torch.float32, torch.float64)[case % 2])
+    table = table if case < 3 else normal(generator, *shape, dtype=(torch.float32, torch.float64)[case % 2])
     return {"table": table, "n_queries": n_queries, "n_keys": n_keys}
 
 
@@ -299,9 +291,9 @@ DISTANCE_BIAS = Exercise(
 
 def _rotate_inputs(generator: torch.Generator, case: int) -> dict:
     shapes = ((2, 2), (1, 4), (3, 4), (4, 6), (2, 5, 4), (3, 2, 7, 8), (2, 19, 6))
-    x = _readable(generator, *shapes[case]) if case < 3 else _normal(generator, *shapes[case])
+    x = _readable(generator, *shapes[case]) if case < 3 else normal(generator, *shapes[case])
     x = x.double() if case in (3, 5) else x
-    return {"x": x, "base": _uniform(generator, 20.0, 400.0) if case < 5 else 10_000.0}
+    return {"x": x, "base": two_digits(generator, 20.0, 400.0) if case < 5 else 10_000.0}
 
 
 def _angles(x: Tensor, base: float, first: int = 0, power: float = 1.0) -> Tensor:
@@ -467,8 +459,8 @@ def _with_parts(student_function, x, mixing, widening, gains):
 def _pre_norm_inputs(generator: torch.Generator, case: int) -> dict:
     shape = ((1, 2), (2, 3), (4, 2, 5), (3, 6), (2, 3, 4, 5))[case]
     d, dtype = shape[-1], (torch.float32, torch.float64)[case % 2]
-    x = (_readable(generator, *shape) if case < 2 else 2 * _normal(generator, *shape)).to(dtype)
-    mixing, widening = _normal(generator, d, d, dtype=dtype), _normal(generator, d, 2 * d, dtype=dtype)
+    x = (_readable(generator, *shape) if case < 2 else 2 * normal(generator, *shape)).to(dtype)
+    mixing, widening = normal(generator, d, d, dtype=dtype), normal(generator, d, 2 * d, dtype=dtype)
     gains = (1 + torch.rand(2, generator=generator)).cumsum(0).to(dtype)  # two that differ
     return {"x": x, "mixing": mixing, "widening": widening, "gains": gains}
 
@@ -627,7 +619,7 @@ def _norm_inputs(generator: torch.Generator, case: int) -> dict:
     """Vectors, a gain and an epsilon. Some of the epsilons are large, so that their place shows."""
     shape = ((2,), (2, 3), (3, 1), (5,), (4, 6), (3, 2, 5), (2, 3, 4, 7))[case]
     dtype = (torch.float32, torch.float64)[case % 2]
-    x = _readable(generator, *shape) if case < 3 else 1 + 2 * _normal(generator, *shape)
+    x = _readable(generator, *shape) if case < 3 else 1 + 2 * normal(generator, *shape)
     if case == 0:
         x[1] = x[0] + 2  # not two equal numbers
     gain = _readable(generator, shape[-1]) + 0.5

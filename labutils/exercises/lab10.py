@@ -7,17 +7,7 @@ from torch import Tensor
 
 from labutils import prompting
 from labutils.exercises import Exercise, Mutant
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
-def _some(generator: torch.Generator, values: list, n: int) -> list:
-    """n of the values, in random order."""
-    return [values[i] for i in torch.randperm(len(values), generator=generator)[:n].tolist()]
-
+from labutils.exercises.draws import integer, some
 
 # --- write_prompt ----------------------------------------------------------------------------------------------------
 
@@ -37,11 +27,11 @@ SHOTS = (1, 0, 2, 3, 2, 4)  # examples by case; case 4 has no instruction
 
 
 def _prompt_inputs(generator: torch.Generator, case: int) -> dict:
-    query, *texts = _some(generator, REVIEWS, SHOTS[case] + 1)
+    query, *texts = some(generator, REVIEWS, SHOTS[case] + 1)
     labels = ["positive", "negative"] * 2
-    start = _integer(generator, 0, 1)
+    start = integer(generator, 0, 1)
     examples = [[text, label] for text, label in zip(texts, labels[start:] + labels[:start], strict=False)]
-    instruction = "" if case == 4 else _some(generator, REQUESTS, 1)[0]
+    instruction = "" if case == 4 else some(generator, REQUESTS, 1)[0]
     return {"instruction": instruction, "examples": examples, "query": query}
 
 
@@ -188,9 +178,9 @@ WRITE_PROMPT = Exercise(
 
 def _read_inputs(generator: torch.Generator, case: int) -> dict:
     """A completion of each kind; which label plays which part is drawn."""
-    labels = _some(generator, ["positive", "negative"], 2)
-    one, other = _some(generator, labels, 2)
-    tail = _some(generator, ["I think so.", "That is clear.", "No doubt.", "See the last line."], 1)[0]
+    labels = some(generator, ["positive", "negative"], 2)
+    one, other = some(generator, labels, 2)
+    tail = some(generator, ["I think so.", "That is clear.", "No doubt.", "See the last line."], 1)[0]
     match case:
         case 0:
             completion = f" {one}"
@@ -207,13 +197,13 @@ def _read_inputs(generator: torch.Generator, case: int) -> dict:
         case 5:
             completion = f"I cannot say. {tail}"
         case 6:
-            labels = _some(generator, ["good", "bad", "good enough"], 3)
+            labels = some(generator, ["good", "bad", "good enough"], 3)
             completion = f"Sentiment: good enough. {tail} Not bad."
         case 7:
-            labels = _some(generator, ["No", "Yes"], 2)
+            labels = some(generator, ["No", "Yes"], 2)
             completion = f"I know nothing, but: {labels[0].lower()}; yesterday, {labels[1].lower()}. {tail}"
         case _:
-            labels = _some(generator, ["4 stars", "5 stars", "14 stars"], 3)
+            labels = some(generator, ["4 stars", "5 stars", "14 stars"], 3)
             completion = f"Sentiment: '{labels[1]}'\n'{labels[0]}'\n'{labels[0]}' {tail}"
     return {"completion": completion, "labels": labels}
 
@@ -478,7 +468,7 @@ LAWS = (
 
 def _law_inputs(generator: torch.Generator, case: int) -> dict:
     tones, query, n_labels = LAWS[case]
-    turned = _integer(generator, 0, 1)
+    turned = integer(generator, 0, 1)
     pair = torch.randperm(n_labels, generator=generator)[:2].tolist()
     return {
         "tones": [tone ^ turned for tone in tones],

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from labutils import sampling
 from labutils.exercises import Exercise, Mutant
+from labutils.exercises.draws import integer, two_digits
 
 # The sizes of the random cases. No two axes agree, so that a mistake in an axis shows.
 SHAPES = ((2, 5), (3, 7), (2, 3, 11), (9,), (4, 6))
@@ -18,16 +19,6 @@ def _random_logits(generator: torch.Generator, *shape: int, scale: float = 2.0) 
 
 def _shuffled(generator: torch.Generator, values: list[float]) -> Tensor:
     return torch.tensor(values)[torch.randperm(len(values), generator=generator)]
-
-
-def _uniform(generator: torch.Generator, low: float, high: float) -> float:
-    """A number of two digits, so that it reads well."""
-    return round(low + (high - low) * torch.rand((), generator=generator).item(), 2)
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
 
 
 # --- apply_temperature -----------------------------------------------------------------------------------------------
@@ -45,7 +36,7 @@ def _temperature_inputs(generator: torch.Generator, case: int) -> dict:
     low, high = ((0.1, 0.9), (1.1, 5.0))[case % 2]
     return {
         "logits": _random_logits(generator, *SHAPES[case - 4]),
-        "temperature": _uniform(generator, low, high),
+        "temperature": two_digits(generator, low, high),
     }
 
 
@@ -131,7 +122,7 @@ def _top_k_inputs(generator: torch.Generator, case: int) -> dict:
     if case == 3:  # everything stays
         return {"logits": _random_logits(generator, 2, 3), "k": 3}
     logits = _random_logits(generator, *SHAPES[case - 4])
-    return {"logits": logits, "k": _integer(generator, 2, logits.shape[-1] - 2)}
+    return {"logits": logits, "k": integer(generator, 2, logits.shape[-1] - 2)}
 
 
 def _exactly_k(logits: Tensor, k: int) -> Tensor:
@@ -252,7 +243,7 @@ def _top_p_inputs(generator: torch.Generator, case: int) -> dict:
     low, high, scale = ((0.55, 0.75, 2.0), (0.1, 0.45, 0.5), (0.8, 0.97, 3.0))[case % 3]
     while True:
         logits = _random_logits(generator, *SHAPES[case - 4], scale=scale)
-        p = _uniform(generator, low, high)
+        p = two_digits(generator, low, high)
         mass = logits.double().softmax(-1).sort(-1, descending=True).values.cumsum(-1)
         if (mass - p).abs().min() > 1e-3:
             return {"logits": logits, "p": p}
@@ -451,7 +442,7 @@ def _min_p_inputs(generator: torch.Generator, case: int) -> dict:
     low, high = ((0.02, 0.2), (0.3, 0.7))[case % 2]
     while True:
         logits = _random_logits(generator, *SHAPES[case - 4])
-        p = _uniform(generator, low, high)
+        p = two_digits(generator, low, high)
         ratio = (logits.double() - logits.double().amax(-1, keepdim=True)).exp()
         if (ratio / p - 1).abs().min() > 1e-3:  # rounding must not decide
             return {"logits": logits, "p": p}

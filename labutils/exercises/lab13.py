@@ -10,28 +10,14 @@ from torch.nn import functional as F
 from labutils import objectives, synthetic
 from labutils.curation import ngrams
 from labutils.exercises import Exercise, Mutant
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
-def _choices(generator: torch.Generator, values: list, n: int) -> list:
-    """n values, drawn one by one."""
-    return [values[i] for i in torch.randint(len(values), (n,), generator=generator).tolist()]
-
-
-def _shuffled(generator: torch.Generator, values: list) -> list:
-    return [values[i] for i in torch.randperm(len(values), generator=generator).tolist()]
-
+from labutils.exercises.draws import choices, integer, shuffled
 
 # --- distillation_loss -----------------------------------------------------------------------------------------------
 
 
 def _distillation_inputs(generator: torch.Generator, case: int) -> dict:
     if case == 0:
-        student, teacher = (torch.tensor([_shuffled(generator, [0.0, 1.0, 3.0])]) for _ in range(2))
+        student, teacher = (torch.tensor([shuffled(generator, [0.0, 1.0, 3.0])]) for _ in range(2))
         return {"student": student, "teacher": teacher + torch.tensor([0.0, 0.5, 0.0]), "temperature": 2.0}
     if case == 1:
         student, teacher = torch.randn(2, 1, 2, generator=generator).round(decimals=1)
@@ -39,7 +25,7 @@ def _distillation_inputs(generator: torch.Generator, case: int) -> dict:
     shape = ((2, 5), (3, 2, 7), (4, 3), (2, 3, 4), (5, 6), (2, 4, 3))[case - 2]
     student, teacher = 2 * torch.randn(2, *shape, generator=generator)
     low, high = ((15, 40), (3, 8), (50, 90))[case % 3]
-    return {"student": student, "teacher": teacher, "temperature": _integer(generator, low, high) / 10}
+    return {"student": student, "teacher": teacher, "temperature": integer(generator, low, high) / 10}
 
 
 def _distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -167,21 +153,21 @@ NAN = math.nan
 def _keep_best_inputs(generator: torch.Generator, case: int) -> dict:
     match case:
         case 0:
-            return {"scores": _shuffled(generator, [1.0, 2.5, 3.0, 4.5]), "share": 0.5}
+            return {"scores": shuffled(generator, [1.0, 2.5, 3.0, 4.5]), "share": 0.5}
         case 1:  # the share is not a whole number of rows: 1.25 becomes 2
-            return {"scores": _shuffled(generator, [0.5, 1.0, 2.0, 3.5, 4.0]), "share": 0.25}
+            return {"scores": shuffled(generator, [0.5, 1.0, 2.0, 3.5, 4.0]), "share": 0.25}
         case 2:  # ties with the last one kept, as a judge with few grades gives them
-            return {"scores": _shuffled(generator, [5.0, 4.0, 4.0, 4.0, 3.0, 1.0]), "share": 0.3}
+            return {"scores": shuffled(generator, [5.0, 4.0, 4.0, 4.0, 3.0, 1.0]), "share": 0.3}
         case 3:  # a judge that gave no score: 2 of 4 scored rows, not 3 of 6
-            return {"scores": _shuffled(generator, [0.1, 0.4, 0.6, 0.9, NAN, NAN]), "share": 0.5}
+            return {"scores": shuffled(generator, [0.1, 0.4, 0.6, 0.9, NAN, NAN]), "share": 0.5}
         case 4:
-            return {"scores": [NAN] * _integer(generator, 1, 3), "share": 0.5}
+            return {"scores": [NAN] * integer(generator, 1, 3), "share": 0.5}
         case 5:  # everything, also what is negative
-            return {"scores": _shuffled(generator, [-2.0, -0.5, -1.0, 3.0]), "share": 1.0}
+            return {"scores": shuffled(generator, [-2.0, -0.5, -1.0, 3.0]), "share": 1.0}
         case 6:
-            return {"scores": _shuffled(generator, [-1.5, -0.25, -3.0, -2.0, NAN]), "share": 0.25}
-    scores = (3 * torch.randn(_integer(generator, 9, 15), generator=generator)).round(decimals=case - 7).tolist()
-    return {"scores": [*scores, NAN], "share": _choices(generator, [0.13, 0.37, 0.61], 1)[0]}
+            return {"scores": shuffled(generator, [-1.5, -0.25, -3.0, -2.0, NAN]), "share": 0.25}
+    scores = (3 * torch.randn(integer(generator, 9, 15), generator=generator)).round(decimals=case - 7).tolist()
+    return {"scores": [*scores, NAN], "share": choices(generator, [0.13, 0.37, 0.61], 1)[0]}
 
 
 def _ranked(scores: list[float]) -> list[float]:
@@ -310,7 +296,7 @@ DOCUMENTS = [
 
 
 def _contamination_inputs(generator: torch.Generator, case: int) -> dict:
-    a, b, c, d, _ = (document.split() for document in _shuffled(generator, DOCUMENTS))
+    a, b, c, d, _ = (document.split() for document in shuffled(generator, DOCUMENTS))
     n = 3
     match case:
         case 0:  # the first shares three words in a row, the second does not
@@ -494,8 +480,8 @@ def _provenance_inputs(generator: torch.Generator, case: int) -> dict:
     def row(*without: str, **changes: Any) -> list:
         return [[name, changes.get(name, value)] for name, value in ROW.items() if name not in without]
 
-    name, other = _shuffled(generator, ["prompt", "model", "licence"])[:2]
-    seed = _integer(generator, 1, 99)
+    name, other = shuffled(generator, ["prompt", "model", "licence"])[:2]
+    seed = integer(generator, 1, 99)
     match case:
         case 0:
             rows = [row(seed=seed), row(name)]
@@ -509,10 +495,10 @@ def _provenance_inputs(generator: torch.Generator, case: int) -> dict:
             rows = [row("response", seed=seed), row(name, response="")]
         case _:
             rows = [
-                row(*_choices(generator, REQUIRED, 2), **dict.fromkeys(_choices(generator, [name, other], 1), "  "))
+                row(*choices(generator, REQUIRED, 2), **dict.fromkeys(choices(generator, [name, other], 1), "  "))
                 for _ in range(case - 2)
             ]
-    required = sorted(REQUIRED, reverse=True) if case == 3 else _shuffled(generator, REQUIRED)
+    required = sorted(REQUIRED, reverse=True) if case == 3 else shuffled(generator, REQUIRED)
     return {"rows": rows, "required": required}
 
 

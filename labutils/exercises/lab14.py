@@ -9,29 +9,20 @@ from torch.nn import functional as F
 
 from labutils import objectives
 from labutils.exercises import Exercise, Mutant
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
-def _shuffled(generator: torch.Generator, values: list) -> list:
-    return [values[i] for i in torch.randperm(len(values), generator=generator).tolist()]
-
+from labutils.exercises.draws import integer, shuffled
 
 # --- bradley_terry_loss ----------------------------------------------------------------------------------------------
 
 
 def _bradley_terry_inputs(generator: torch.Generator, case: int) -> dict:
     if case == 0:
-        low, high = _shuffled(generator, [0.5, 1.5])[0], 3.0
+        low, high = shuffled(generator, [0.5, 1.5])[0], 3.0
         return {"chosen": torch.tensor([high]), "rejected": torch.tensor([low])}
     if case == 1:  # one pair is ranked the wrong way round
-        return {"chosen": torch.tensor([1.0, 0.5]), "rejected": torch.tensor(_shuffled(generator, [2.0, -1.0]))}
+        return {"chosen": torch.tensor([1.0, 0.5]), "rejected": torch.tensor(shuffled(generator, [2.0, -1.0]))}
     if case == 2:  # so far apart that the probability is 0 in single precision
-        return {"chosen": torch.tensor([-120.0, 1.0]), "rejected": torch.tensor(_shuffled(generator, [90.0, 80.0]))}
-    chosen, rejected = 2 * torch.randn(2, _integer(generator, 3, 8), generator=generator)
+        return {"chosen": torch.tensor([-120.0, 1.0]), "rejected": torch.tensor(shuffled(generator, [90.0, 80.0]))}
+    chosen, rejected = 2 * torch.randn(2, integer(generator, 3, 8), generator=generator)
     return {"chosen": chosen + 0.5, "rejected": rejected}
 
 
@@ -119,13 +110,13 @@ BRADLEY_TERRY_LOSS = Exercise(
 
 
 def _dpo_inputs(generator: torch.Generator, case: int) -> dict:
-    pairs = 1 if case == 0 else _integer(generator, 2, 4)
-    lengths = (2, 3) if case == 0 else _shuffled(generator, [3, 4, 6])[:2]
+    pairs = 1 if case == 0 else integer(generator, 2, 4)
+    lengths = (2, 3) if case == 0 else shuffled(generator, [3, 4, 6])[:2]
     tables = []
     for length in lengths:
         policy, reference = -2 * torch.rand(2, pairs, length, generator=generator) - 0.2
         for row in range(1, pairs):  # behind a shorter answer stands padding
-            end = _integer(generator, length - 1, length)
+            end = integer(generator, length - 1, length)
             policy[row, end:] = reference[row, end:] = 0.0
         tables.append((policy, reference))
     (chosen, reference_chosen), (rejected, reference_rejected) = tables
@@ -138,7 +129,7 @@ def _dpo_inputs(generator: torch.Generator, case: int) -> dict:
         "rejected": rejected,
         "reference_chosen": reference_chosen,
         "reference_rejected": reference_rejected,
-        "beta": 2.0 if case == 2 else _integer(generator, 2, 8) / 10,
+        "beta": 2.0 if case == 2 else integer(generator, 2, 8) / 10,
     }
 
 
@@ -296,7 +287,7 @@ NAN = math.nan
 
 def _best_of_n_inputs(generator: torch.Generator, case: int) -> dict:
     low, middle, high, more = (torch.rand(4, generator=generator) + torch.arange(4)).round(decimals=2).tolist()
-    first = _shuffled(generator, [low, middle, high])
+    first = shuffled(generator, [low, middle, high])
     match case:
         case 0:
             return {"scores": [first], "n": 3}
@@ -313,8 +304,8 @@ def _best_of_n_inputs(generator: torch.Generator, case: int) -> dict:
             return {"scores": [[NAN, NAN, high], [NAN, low, middle]], "n": 2}
         case 5:
             return {"scores": [[-low, high], [middle, more]], "n": 1}
-    answers = _integer(generator, 5, 7)
-    scores = 3 * torch.randn(_integer(generator, 2, 4), answers, generator=generator)
+    answers = integer(generator, 5, 7)
+    scores = 3 * torch.randn(integer(generator, 2, 4), answers, generator=generator)
     return {"scores": scores.tolist(), "n": answers - 2}
 
 
@@ -443,8 +434,8 @@ def _judge_inputs(generator: torch.Generator, case: int) -> dict:
     elif case < 8:
         kinds = (["a, then tie", "b"], ["tie, then b", "a"], ["b, then tie", "tie, then a"])[case - 5]
     else:
-        kinds = _shuffled(generator, [*SAID])
-    names = _shuffled(generator, [f"answer {i}" for i in range(2 * len(kinds))])
+        kinds = shuffled(generator, [*SAID])
+    names = shuffled(generator, [f"answer {i}" for i in range(2 * len(kinds))])
     pairs = [[names[2 * i], names[2 * i + 1]] for i in range(len(kinds))]
     verdicts = []
     for (a, b), kind in zip(pairs, kinds, strict=True):
