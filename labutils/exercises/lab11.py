@@ -7,15 +7,11 @@ from torch import Tensor
 
 from labutils import prompting
 from labutils.exercises import Exercise, Mutant
-
-
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
+from labutils.exercises.draws import integer
 
 
 def _choice(generator: torch.Generator, options):
-    return options[_integer(generator, 0, len(options) - 1)]
+    return options[integer(generator, 0, len(options) - 1)]
 
 
 def _coins(generator: torch.Generator, *shape: int, p: float = 0.5) -> Tensor:
@@ -30,14 +26,14 @@ MARKERS = ("answer:", "So", "####", "= ")
 
 def _pad(generator: torch.Generator, marker: str, answer: str, *, steps: int = 1) -> str:
     """A text that ends in its answer; with two steps it names another one on the way."""
-    guesses = [f"perhaps {marker} {_integer(generator, 100, 999)}, no" for _ in range(steps - 1)]
+    guesses = [f"perhaps {marker} {integer(generator, 100, 999)}, no" for _ in range(steps - 1)]
     spaces = _choice(generator, (" ", "  ", "", "\n"))
     return ", ".join([*guesses, f"it is {marker}{spaces}{answer}{_choice(generator, ('', ' ', chr(10)))}"])
 
 
 def _vote_inputs(generator: torch.Generator, case: int) -> dict:
     marker = MARKERS[0] if case < 4 else _choice(generator, MARKERS)
-    a, b, c = (str(10 + 30 * i + _integer(generator, 0, 29)) for i in range(3))
+    a, b, c = (str(10 + 30 * i + integer(generator, 0, 29)) for i in range(3))
     answers = {
         0: [a, b, b],
         1: [a, b, a, b],  # a tie: a came first
@@ -49,7 +45,7 @@ def _vote_inputs(generator: torch.Generator, case: int) -> dict:
     if answers is None:
         answers = [_choice(generator, (a, b, c, None)) for _ in range(7 + case)] + [a]
     completions = [
-        f"let me see: {_integer(generator, 1000, 9999)} and"
+        f"let me see: {integer(generator, 1000, 9999)} and"
         if answer is None
         else _pad(generator, marker, answer, steps=1 + (case in (0, 5) or i % 2))
         for i, answer in enumerate(answers)
@@ -289,7 +285,7 @@ def _sign_inputs(generator: torch.Generator, case: int) -> dict:
         6: (4, 4, 11, 2),
     }.get(case)
     if groups is None:
-        groups = tuple(_integer(generator, 0, 25) for _ in range(4))
+        groups = tuple(integer(generator, 0, 25) for _ in range(4))
     patterns = ((True, False), (False, True), (True, True), (False, False))
     pairs = [pattern for pattern, count in zip(patterns, groups, strict=True) for _ in range(count)] or [patterns[0]]
     shuffled = torch.tensor(pairs)[torch.randperm(len(pairs), generator=generator)]
