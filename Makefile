@@ -84,14 +84,14 @@ check: .venv/.dev
 unit: .venv/.dev book
 	@$(BIN)/python tools/browser.py
 	@echo "==> unit tests"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --durations 15
 
-# Every output of every cell is compared: the learner's copies on one thread and two at a time, the solutions on two
-# threads and one at a time, since four threads on two cores wait for each other.
+# Every output of every cell is compared: all notebooks on one thread, two at a time, and then the solutions of a third of
+# the labs on two threads, another third with every commit (LABS=all: all of them).
 nbval: .venv/.dev
 	@echo "==> labs"
-	@OMP_NUM_THREADS=1 $(NBVAL) --numprocesses 2 --dist loadfile labs/*.ipynb
-	@OMP_NUM_THREADS=2 $(NBVAL) labs/solutions/*.ipynb
+	@OMP_NUM_THREADS=1 $(NBVAL) --numprocesses 2 --dist loadfile labs/*.ipynb labs/solutions/*.ipynb
+	@OMP_NUM_THREADS=2 $(NBVAL) $$($(BIN)/python tests/turns.py labs/solutions/*.ipynb)
 
 colab: .venv/.dev
 	@echo "==> labs on an emulated Colab"
