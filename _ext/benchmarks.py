@@ -4,13 +4,15 @@
 - {growth} NAME [NAME ...] draws the same rows by their size, ours and what they are compared with.
 - {timed}`benchmark/key` is a row's number in the prose: its ratio to the other, or its duration where it stands alone.
 - {conditions} is the table of when, and how, each benchmark was run.
+- {training-cost} is a table by the size of the model, from benchmarks/scaling.json.
 
 A name that no row has is a warning, which fails the build.
 """
 
+import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from statistics import median
@@ -24,7 +26,9 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from _ext.loglog import Line, drawing
-from benchmarks.results import RESULTS, Benchmark, Row, duration, number, rate, read, spread
+from benchmarks.results import RESULTS, Benchmark, Row, duration, number, read, spread
+
+SCALING = RESULTS.with_name("scaling.json")
 
 log = logging.getLogger(__name__)
 
@@ -50,30 +54,37 @@ def rows_of(names: list[str]) -> tuple[list[Row], list[str]]:
     return found, unknown
 
 
-def took(row: Row) -> str:
-    """How long it took, with its rate."""
-    return duration(median(row.seconds)) + rate(row, row.seconds)
+def whole(words: str) -> str:
+    """Words that stay on one line."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def took(seconds: Sequence[float]) -> str:
+    """The median as a cell; empty where nothing was timed."""
+    return whole(duration(median(seconds))) if seconds else ""
 
 
 def comparison(row: Row) -> list[str]:
     """The cells of a row about the other: its name, its time, the ratio with its spread, and what follows."""
     if not row.other:
         return ["", "", "", ""]
-    return [row.other, duration(median(row.other_seconds)), spread(row.ratios), VERDICTS[row.verdict]]
+    return [row.other, took(row.other_seconds), whole(spread(row.ratios)), VERDICTS[row.verdict]]
 
 
 def table(rows: list[Row], size: str) -> str:
     """The rows as Markdown; a column that no row needs is left out. `size` names the sizes."""
-    columns: list[tuple[str, list[str]]] = [
+    others, other_took, ratios, verdicts = map(list, zip(*map(comparison, rows), strict=True))
+    columns = [
         ("what", [row.what for row in rows]),
+        ("beside", others),
         (size, [f"{row.size:,}" if size and row.size else "" for row in rows]),
-        ("took", [took(row) for row in rows]),
-        ("by the clock", [duration(median(row.wall)) if row.wall else "" for row in rows]),
-        *zip(
-            ("beside", "took", "ratio (least to greatest)", "so ours is"),
-            map(list, zip(*map(comparison, rows), strict=True)),
-            strict=True,
-        ),
+        ("ratio", ratios),
+        ("so ours is", verdicts),
+        ("took", [took(row.seconds) for row in rows]),
+        ("the other", other_took),
+        ("a second", [f"{row.amount / median(row.seconds):,.0f}" if row.amount else "" for row in rows]),
+        ("by the clock", [took(row.wall) for row in rows]),
+        ("load", [f"{row.load:.1f}" if row.load is not None else "" for row in rows]),
     ]
     columns = [(name, cells) for name, cells in columns if any(cells)]
     lines = [[name for name, _ in columns], ["---"] * len(columns), *zip(*(cells for _, cells in columns), strict=True)]
@@ -85,8 +96,8 @@ def said(benchmark: Benchmark) -> str:
     where = benchmark.conditions
     threads = "one thread" if where["threads"] == 1 else f"{where['threads']} threads"
     return (
-        f"Medians of {CLOCKS[where['clock']]}; {where['cores']} cores, {threads}, load {where['load']:.1f} at the start;"
-        f" {where['date']}."
+        f"Medians of {CLOCKS[where['clock']]}; {where['cores']} cores, {threads}, load {where['load']:.1f} at the"
+        f" start; {where['date']}."
     )
 
 
@@ -105,7 +116,11 @@ class BenchmarkDirective(SphinxDirective):
         names = {name.partition("/")[0] for name in self.arguments[0].split()}
         how = said(stored()[names.pop()]) if len(names) == 1 else ""
         text = table(rows, self.options.get("size", ""))
-        return self.parse_text_to_nodes(f"{text}\n\n{how}" if how else text)
+        found = self.parse_text_to_nodes(f"{text}\n\n{how}" if how else text)
+        for node in found:
+            if isinstance(node, nodes.table):
+                node["classes"].append("benchmark")
+        return found
 
     def rows(self) -> list[Row]:
         """The rows that the arguments name."""
@@ -178,6 +193,25 @@ class ConditionsDirective(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
+class TrainingCostDirective(SphinxDirective):
+    """What a token of training costs by the size of the model: the medians over all runs of the scaling law."""
+
+    def run(self) -> list[Node]:
+        """What the directive puts into the page."""
+        self.env.note_dependency(str(SCALING))
+        found = json.loads(SCALING.read_text(encoding="utf-8"))
+        runs = [
+            run | {"tokens": run["setting"]["steps"] * run["setting"]["batch"] * found["text"]} for run in found["runs"]
+        ]
+        lines = [("weights", "device", "tokens a second", "operations a second"), ("---",) * 4]
+        for weights, device in sorted({(run["weights"], run["device"]) for run in runs}):
+            same = [run for run in runs if (run["weights"], run["device"]) == (weights, device)]
+            tokens = median(run["tokens"] / run["seconds"] for run in same)
+            operations = median(run["compute"] / run["seconds"] for run in same)
+            lines.append((f"{weights:,}", device, f"{tokens:,.0f}", f"{operations:.1e}"))
+        return self.parse_text_to_nodes("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
 class TimedRole(SphinxRole):
     """{timed}`benchmark/key`, or {timed}`benchmark/key seconds` for the duration of a row that is compared."""
 
@@ -192,12 +226,13 @@ class TimedRole(SphinxRole):
         (row,) = rows
         if row.other and not part:
             return [nodes.Text(number(median(row.ratios)))], []
-        return [nodes.Text(duration(median(row.seconds)).replace(" ", "\N{NO-BREAK SPACE}"))], []
+        return [nodes.Text(took(row.seconds))], []
 
 
 def setup(app: Sphinx) -> dict:
     app.add_directive("benchmark", BenchmarkDirective)
     app.add_directive("growth", GrowthDirective)
     app.add_directive("conditions", ConditionsDirective)
+    app.add_directive("training-cost", TrainingCostDirective)
     app.add_role("timed", TimedRole())
     return {"parallel_read_safe": True, "parallel_write_safe": True}

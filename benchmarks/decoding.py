@@ -56,7 +56,9 @@ def rows(*, tiny: bool = False) -> list[Row]:
     ways = {
         "ours": partial(write, max_new_tokens=length),
         "a bare loop around GPT-2": partial(bare_loop, theirs, prompt, length),
-        "GPT-2's generate": partial(theirs.generate, prompt, max_new_tokens=length, do_sample=False),
+        "GPT-2's generate": partial(
+            theirs.generate, prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=length, do_sample=False
+        ),
     }
     times = compare(ways, rounds=rounds)
     return found + [

@@ -32,6 +32,7 @@ class Row:
         size: how large the task was, for rows that differ in nothing else.
         amount: how many units of work it did, for a rate.
         wall: seconds of the clock of each round, where the processor's do not tell all.
+        load: how busy the machine was when it began, where that is not told for the benchmark as a whole.
 
     """
 
@@ -43,6 +44,7 @@ class Row:
     size: int | None = None
     amount: int | None = None
     wall: Sequence[float] = ()
+    load: float | None = None
 
     def __post_init__(self):
         if not self.seconds or (self.other and len(self.seconds) != len(self.other_seconds)):
@@ -55,10 +57,10 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """In words. A difference in speed counts when all rounds agree about it."""
-        if max(self.ratios) < 1:
+        """In words. A difference counts when all rounds agree about it, and when it is 5% or more in the median."""
+        if max(self.ratios) < 1 and median(self.ratios) <= 0.95:
             return "faster"
-        return "slower" if min(self.ratios) > 1 else "undecided"
+        return "slower" if min(self.ratios) > 1 and median(self.ratios) >= 1.05 else "undecided"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +82,17 @@ def read(path: Path = RESULTS) -> dict[str, Benchmark]:
     }
 
 
-def write(name: str, benchmark: Benchmark, path: Path = RESULTS) -> None:
-    """Put a benchmark into the file, in the place of its older self; the others stay."""
+def write(name: str, benchmark: Benchmark, path: Path = RESULTS, *, keep: bool = False) -> None:
+    """Put a benchmark into the file, in the place of its older self; the others stay.
+
+    With `keep`, its own older rows stay too, where no new one has their key.
+    """
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     rows = [{key: value for key, value in asdict(row).items() if value not in (None, "", ())} for row in benchmark.rows]
+    if keep:
+        new = {row["key"] for row in rows}
+        old = stored.get(name, {"rows": []})["rows"]
+        rows = sorted([*rows, *(row for row in old if row["key"] not in new)], key=lambda row: row["key"])
     stored[name] = {"conditions": benchmark.conditions, "rows": rows}
     rounded = json.loads(json.dumps(stored), parse_float=lambda digits: float(f"{float(digits):.5g}"))
     path.write_text(json.dumps(dict(sorted(rounded.items())), indent=1) + "\n", encoding="utf-8")
@@ -143,11 +152,13 @@ def rate(row: Row, seconds: Sequence[float]) -> str:
 
 
 def publish(
-    name: str, rows: Callable[[], list[Row]], *, clock: Clock = "processor", threads: int = 1, store: bool = True
+    name: str, rows: Callable[[], list[Row]], *, clock: Clock = "processor", threads: int = 1, keep: bool = False
 ) -> None:
     """What the command of a benchmark does: measure, print, and put the rows into the file."""
+    from labutils import runtime  # here, because it imports torch
+
     where = conditions(clock, threads)
     found = rows()
     print(f"\n{name}: {', '.join(f'{key} {value}' for key, value in where.items())}\n{table(found)}", flush=True)
-    if store:
-        write(name, Benchmark(conditions=where, rows=found))
+    if runtime.profile() == "cpu":  # which the page is about
+        write(name, Benchmark(conditions=where, rows=found), keep=keep)

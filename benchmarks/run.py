@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("attention", "decoding", "samplers", "training", "world", "importing", "setup", "building", "labs")
+BENCHMARKS = ("attention", "decoding", "samplers", "training", "world", "importing", "setup", "building", "lab_runs")
 
 
 def main() -> int:

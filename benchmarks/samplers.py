@@ -22,7 +22,7 @@ from transformers.generation.logits_process import (
 from labutils import runtime
 from labutils.sampling import apply_temperature, keep_min_p, keep_top_k, keep_top_p, penalize_repetition
 
-TEXTS, LENGTH, REPEATS = 16, 64, 5
+TEXTS, LENGTH = 16, 64
 Pair = tuple[Callable[[], Tensor], Callable[[], Tensor]]
 
 
@@ -47,14 +47,31 @@ def pairs(vocab_size: int) -> dict[str, Pair]:
     return found
 
 
-def repeated(call: Callable[[], Tensor]) -> Callable[[], None]:
-    """The call some times, since one is shorter than the clock's step."""
+def repeated(call: Callable[[], Tensor], repeats: int) -> Callable[[], None]:
+    """The call some times, since a short one is hard to time."""
 
     def calls() -> None:
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             call()
 
     return calls
+
+
+def stability(vocab_size: int, rounds: int) -> Row:
+    """What it costs our top-p that its sort keeps tied tokens in their order."""
+    logits = torch.randn(TEXTS, vocab_size, device=runtime.device())
+    times = compare(
+        {stable: lambda stable=stable: logits.sort(dim=-1, descending=True, stable=stable) for stable in (False, True)},
+        rounds=rounds,
+    )
+    return Row(
+        key=f"sort-{vocab_size}",
+        what="a sort that keeps ties in order",
+        seconds=times[True],
+        other="a sort that need not",
+        other_seconds=times[False],
+        size=vocab_size,
+    )
 
 
 def rows(*, tiny: bool = False) -> list[Row]:
@@ -62,19 +79,22 @@ def rows(*, tiny: bool = False) -> list[Row]:
     start()
     found = []
     for vocab_size in (100, 200) if tiny else (1024, 4096, 16_384, 65_536, 262_144):
+        repeats = 1 if tiny else max(1, 65_536 // vocab_size)
         for name, (ours, theirs) in pairs(vocab_size).items():
-            times = compare({"ours": repeated(ours), "theirs": repeated(theirs)}, rounds=1 if tiny else 9)
+            times = compare(
+                {"ours": repeated(ours, repeats), "theirs": repeated(theirs, repeats)}, rounds=1 if tiny else 5
+            )
             found.append(
                 Row(
                     key=f"{name}-{vocab_size}",
                     what=f"our {name}",
-                    seconds=[seconds / REPEATS for seconds in times["ours"]],
-                    other=f"the logits processor for {name}",
-                    other_seconds=[seconds / REPEATS for seconds in times["theirs"]],
+                    seconds=[seconds / repeats for seconds in times["ours"]],
+                    other=f"Hugging Face's {name}",
+                    other_seconds=[seconds / repeats for seconds in times["theirs"]],
                     size=vocab_size,
                 )
             )
-    return found
+    return [*sorted(found, key=lambda row: row.what), stability(200 if tiny else 65_536, rounds=1 if tiny else 5)]
 
 
 if __name__ == "__main__":

@@ -85,13 +85,11 @@ def rows(*, tiny: bool = False) -> list[Row]:
             ways = {
                 "our model": lambda batches=batches: plain_loop(ours, ours, batches),
                 "our train": our_train,
-                "GPT-2 in the plain loop": lambda batches=batches: plain_loop(
-                    theirs, lambda x: theirs(x).logits, batches
-                ),
-                "GPT-2 in the Trainer": lambda batches=batches, folder=folder: in_trainer(theirs, batches, folder),
+                "GPT-2, plain loop": lambda batches=batches: plain_loop(theirs, lambda x: theirs(x).logits, batches),
+                "GPT-2, Trainer": lambda batches=batches, folder=folder: in_trainer(theirs, batches, folder),
             }
-            times = compare(ways, rounds=1 if tiny else 5)
-        texts = f"{batch} texts of {length} tokens a step"
+            times = compare(ways, rounds=1 if tiny else 4)
+        texts = f"{batch} × {length} tokens a step"
         found += [
             Row(
                 key=f"{key}-{length}",
@@ -102,9 +100,9 @@ def rows(*, tiny: bool = False) -> list[Row]:
                 amount=batches.numel(),
             )
             for key, own, name, other in (
-                ("model", "our model in the same plain loop", "our model", "GPT-2 in the plain loop"),
-                ("loop", "our model in our train", "our train", "GPT-2 in the plain loop"),
-                ("trainer", "our model in our train", "our train", "GPT-2 in the Trainer"),
+                ("model", "our model, plain loop", "our model", "GPT-2, plain loop"),
+                ("loop", "our train", "our train", "GPT-2, plain loop"),
+                ("trainer", "our train", "our train", "GPT-2, Trainer"),
             )
         ]
     return found
