@@ -131,7 +131,7 @@ from labutils.evidence import measure
 
 def check(name, function):
     try:
-        print(f"{name}: {function(3, 2)}")
+        print(f"{name}: correct ({function(3, 2)})" if function(3, 2) in (5, 1, 6) else f"{name}: 1 of 1 tests fail.")
     except NotImplementedError as error:
         print(f"{name}: {error}")
 

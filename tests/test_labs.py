@@ -100,7 +100,7 @@ def test_the_learner_gets_stubs_and_the_solution_works(built):
     assert ast.unparse(stub.body[1:]) == "raise NotImplementedError('not written yet')"
     assert learner.outputs[0].text == "add: not written yet\n"
     assert "SOLUTION" not in solution.source
-    assert solution.outputs[0].text == "add: 5\n"
+    assert solution.outputs[0].text == "add: correct (5)\n"
     assert "result = a + b" not in (built / "99_toy.ipynb").read_text(encoding="utf-8")
 
 
@@ -304,6 +304,15 @@ def test_a_new_release_is_found_and_written_without_a_run(copy):
     after = read(copy / "99_toy.ipynb")
     assert after.cells[2].outputs[0].text.startswith("labutils 99.0 ready on this computer | ")
     assert [cell.get("outputs") for cell in after.cells[3:]] == [cell.get("outputs") for cell in before.cells[3:]]
+
+
+def test_a_solution_that_its_check_refuses_fails_the_build(tmp_path, toy_text):
+    lab = labs.read_lab(write(tmp_path, toy_text.replace("result = a + b", "result = a / b")))
+    notebook = labs.make_notebook(lab, "solution", COURSE)
+    with pytest.raises(
+        labs.LabError, match=r"cell \d+: the solution of add is refused by its check: add: 1 of 1 tests"
+    ):
+        labs.run(notebook, "toy")
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,9 @@ def normalize(notebook: NotebookNode) -> None:
 
 
 def output_problems(notebook: NotebookNode) -> list[str]:
-    """What must not be in a stored output: errors, stderr, numbers that pretend to be measured, memory addresses."""
+    """What must not be in a stored output: errors, stderr, numbers that pretend to be measured, memory addresses, and
+    in the solution notebook a solution that is wrong.
+    """
     problems = []
     for number, cell in enumerate(notebook.cells, start=1):
         shown = any("image/png" in output.get("data", {}) for output in cell.get("outputs", ()))
@@ -228,6 +230,11 @@ def output_problems(notebook: NotebookNode) -> list[str]:
             problems.append(f"cell {number} shows a figure: describe it in a comment '# alt: ...' in that cell.")
         if not shown and "mystnb" in cell.metadata:
             problems.append(f"cell {number} has a comment '# alt: ...' and shows no figure.")
+        name = cell.get("id", "").removeprefix("exercise-")
+        said = "".join(output.get("text", "") for output in cell.get("outputs", ()))
+        is_solution = notebook.metadata.get("labutils", {}).get("version") == "solution"
+        if is_solution and name != cell.get("id", "") and said and f"{name}: correct (" not in said:
+            problems.append(f"cell {number}: the solution of {name} is refused by its check: {said.strip()}")
         for output in cell.get("outputs", ()):
             text = output.get("text") or output.get("data", {}).get("text/plain", "")
             if output.output_type == "error":
