@@ -28,6 +28,7 @@ class Sabotage:
     key: str
     old: str
     new: str
+    line: str  # of the cell, the one that has `old` in it
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _read_sabotage(path: Path, number: int, line: str, source: str) -> Sabotage:
         raise LabError(f"{path}: cell {number}: write a sabotage as '# sabotage: CLAIM: OLD => NEW', not {line!r}.")
     if source.count(found[2]) != 1:
         raise LabError(f"{path}: cell {number}: the sabotage's {found[2]!r} must occur once in the cell.")
-    return Sabotage(found[1], found[2], found[3] or "")
+    changed = next(line for line in source.splitlines() if found[2] in line)
+    return Sabotage(found[1], found[2], found[3] or "", changed.strip())
 
 
 def _check_exercise(path: Path, cell: Cell) -> None:
