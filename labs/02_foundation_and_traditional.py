@@ -49,7 +49,7 @@ from labutils.curation import NGram
 from labutils.evidence import measure
 from labutils.models import Config, Decoder, Encoder
 from labutils.objectives import causal_loss
-from labutils.runtime import device, profile
+from labutils.runtime import device, dtype, profile
 from labutils.training import metered, train
 from labutils.weights import about, load_world_decoder, load_world_encoder
 from labutils.world import BOS, ENGLISH, RULES, World
@@ -594,7 +594,7 @@ def next_word_loss(model, tokens):
 
 
 # %%
-def taught(model, documents, lr, steps=STEPS, looks=(), loss=next_word_loss):
+def taught(model, documents, lr, steps=STEPS, looks=(), loss=next_word_loss, precision=torch.float32):
     """Train on the documents, all equally often, and return the exams after some steps and at the end."""
     generator, exams = torch.Generator().manual_seed(0), {}
     orders = [torch.randperm(len(documents), generator=generator) for _ in range(steps * BATCH // len(documents) + 1)]
@@ -605,7 +605,7 @@ def taught(model, documents, lr, steps=STEPS, looks=(), loss=next_word_loss):
             exams[step] = exam(model)
         return documents[rows[step]]
 
-    train(model, batch, loss, steps=steps, lr=lr, weight_decay=0.01)
+    train(model, batch, loss, steps=steps, lr=lr, weight_decay=0.01, precision=precision)
     return exams | {steps: exam(model)}
 
 
@@ -676,14 +676,14 @@ Gopher, with 280 billion and 0.3 trillion, for the same compute ([Hoffmann and o
 That a lower loss is "understanding" is an interpretation: here it means that the model is closer to the law of the
 words.*
 
-A bigger grid runs where there is a GPU.
+A bigger grid runs where there is a GPU, in half precision.
 """
 
 # %%
 if profile() == "gpu":
     with metered(claim, tokens=9 * 2000 * BATCH * library.shape[1]):
         bigger = {
-            (d, n): taught(new_decoder(d), library[:n], lr, steps=2000, looks=(100, 300, 1000))
+            (d, n): taught(new_decoder(d), library[:n], lr, steps=2000, looks=(100, 300, 1000), precision=dtype())
             for d, lr in {16: 1.5e-2, 64: 5e-3, 128: 3e-3}.items()
             for n in (100, 1000, FRESH)
         }

@@ -679,7 +679,6 @@ else:
 
 # %% [markdown]
 r"""
-
 FLAN-T5 is named in the notes as a model of span corruption. *T5* is one. FLAN-T5 is T5 after it was trained on about
 1,800 tasks with instructions ([Chung and others, 2024](../chapters/bibliography.md)). What does a model do that has
 learned nothing but to fill gaps, if it gets a text without a gap?
