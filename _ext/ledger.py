@@ -28,6 +28,7 @@ from _ext.claims import (
     reading_minutes,
 )
 from _ext.evidence_role import badge, cited_at, cited_claims, depends_on_evidence, link, link_to_evidence
+from _ext.faults import FAULTS_PAGE, link_to_faults
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ class LedgerDirective(SphinxDirective):
         if records:
             item += self._line("Evidence", [], "aside")
             item += nodes.bullet_list("", *map(self._number, records))
+            if faults := link_to_faults(self.env, claim.id):
+                item += self._line("Broken by", [faults], "aside")
         elif claim.text_only:
             item += self._line(
                 "Evidence", [nodes.Text(f"Nothing to measure ({claim.reason or 'text only'}).")], "aside"
@@ -173,7 +176,7 @@ def link_other_places(app: Sphinx, doctree: nodes.document, page: str) -> None:
             places.setdefault(claim, []).append(other)
     for item in [node for node in doctree.findall(nodes.container) if "claim" in node["classes"]]:
         claim = read_ledger()[item["ids"][0].removeprefix("claim-")]
-        also = [other for other in places.get(claim.id, ()) if other not in home_pages(claim)]
+        also = [other for other in places.get(claim.id, ()) if other not in (*home_pages(claim), FAULTS_PAGE)]
         home = next(line for line in item.findall(nodes.paragraph) if "claim-home" in line["classes"])
         for place, other in enumerate(also):
             folder, _, name = other.partition("/")
