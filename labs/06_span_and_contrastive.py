@@ -1211,7 +1211,7 @@ ahead = {name: looks_ahead(model) for name, model in small_models.items()}
 reads, writes = (sum(half.get(side, 0) for half in ahead.values()) for side in ("reads", "writes"))
 measure(claim, reads, between=(3, 3), name="reads-ahead", what="models of the four whose first half looks ahead")
 measure(claim, writes, between=(0, 0), name="writes-ahead", what="second halves that look ahead")
-# sabotage: objectives-differ-architecture-and-objective/cross-t5: expected.items() => [("T5", 0)]
+# sabotage: objectives-differ-architecture-and-objective/cross-t5: papers[name].named => small_models[name].named
 
 # %% [markdown]
 r"""
