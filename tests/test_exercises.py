@@ -10,8 +10,8 @@ from pkgutil import iter_modules
 
 import pytest
 import torch
+from exercise_inputs import draw, seeds
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from labutils import exercises
 from labutils.checks import compare
@@ -19,13 +19,8 @@ from labutils.exercises import Exercise, exercises_of, find
 
 LABS = sorted(m.name.removeprefix("lab") for m in iter_modules(exercises.__path__) if m.name.startswith("lab"))
 EXERCISES = [exercise for lab in LABS for exercise in exercises_of(lab)]
-seeds = st.integers(0, 2**62)
 
 by_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
-
-
-def draw(exercise: Exercise, seed: int, case: int) -> dict:
-    return exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case)
 
 
 def outcome(exercise: Exercise, function, seed: int, case: int):

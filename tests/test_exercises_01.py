@@ -3,28 +3,17 @@
 from itertools import pairwise
 
 import torch
+from exercise_inputs import all_inputs, draw, seeds
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from labutils.exercises import Exercise, exercises_of, find
+from labutils.exercises import exercises_of, find
 from labutils.tokenizer import ByteTokenizer
-
-seeds = st.integers(0, 2**62)
-
-
-def draw(exercise: Exercise, seed: int, case: int) -> dict:
-    return exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case)
-
-
-def drawn(name: str, seed: int) -> list[dict]:
-    exercise = find(name)
-    return [draw(exercise, seed, case) for case in range(exercise.cases)]
 
 
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_a_merge_step_keeps_the_text(seed):
-    for inputs in drawn("bpe_merge_step", seed):
+    for inputs in all_inputs("bpe_merge_step", seed):
         after = find("bpe_merge_step").reference(**inputs)
         assert ["".join(word) for word in after] == ["".join(word) for word in inputs["words"]]
 
@@ -32,7 +21,7 @@ def test_a_merge_step_keeps_the_text(seed):
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_a_merge_is_of_pieces_that_are_there_by_then(seed):
-    for inputs in drawn("bpe_encode", seed):
+    for inputs in all_inputs("bpe_encode", seed):
         known = set(inputs["word"])
         letters = {letter for pair in inputs["merges"] for piece in pair for letter in piece}
         made = known | letters
@@ -58,7 +47,7 @@ def test_merge_steps_make_the_tokens_that_the_library_makes():
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_every_row_has_a_finite_logit_and_exp_alone_fails_somewhere(seed):
-    inputs = [inputs["logits"] for inputs in drawn("stable_softmax", seed)]
+    inputs = [inputs["logits"] for inputs in all_inputs("stable_softmax", seed)]
     assert all(logits.isfinite().any(-1).all() for logits in inputs)
     assert any(logits.exp().isinf().any() for logits in inputs)
     assert any((logits.exp().sum(-1) == 0).any() for logits in inputs)
@@ -67,7 +56,7 @@ def test_every_row_has_a_finite_logit_and_exp_alone_fails_somewhere(seed):
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_u_lies_on_a_border_only_where_it_is_exact(seed):
-    for inputs in drawn("choose_token", seed):
+    for inputs in all_inputs("choose_token", seed):
         p, u = inputs["probabilities"].double(), inputs["u"]
         assert 0 <= u < 1
         eighths = (8 * p == (8 * p).round()).all() and 8 * u == round(8 * u)
@@ -79,7 +68,7 @@ def test_u_lies_on_a_border_only_where_it_is_exact(seed):
 @given(seeds)
 def test_completions_end_in_every_way_and_the_best_token_is_clear(seed):
     exercise, ends = find("complete_in_window"), set()
-    for inputs in drawn("complete_in_window", seed):
+    for inputs in all_inputs("complete_in_window", seed):
         n, window = len(inputs["prompt"]), inputs["window"]
         tokens = exercise.reference(**inputs)
         new = tokens[n:]

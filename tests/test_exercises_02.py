@@ -4,26 +4,19 @@ import math
 
 import pytest
 import torch
+from exercise_inputs import all_inputs, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
 from labutils.exercises import exercises_of, find
 
-seeds = st.integers(0, 2**62)
 NAMES = [exercise.name for exercise in exercises_of("02")]
-
-
-def drawn(name: str, seed: int) -> list[dict]:
-    exercise = find(name)
-    return [
-        exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case) for case in range(exercise.cases)
-    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_input_can_be_read(name):
-    inputs = drawn(name, 0)[0]
+    inputs = all_inputs(name, 0)[0]
     assert sum(x.numel() for x in inputs.values() if torch.is_tensor(x)) <= 12
 
 
@@ -33,7 +26,7 @@ def test_the_first_input_can_be_read(name):
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_texts_repeat_words_and_are_padded_by_different_tokens(seed):
-    cases = drawn("bag_of_words", seed)
+    cases = all_inputs("bag_of_words", seed)
     assert {inputs["tokens"].ndim for inputs in cases} == {1, 2, 3}
     assert len({inputs["padding"] for inputs in cases}) >= 3
     padded = [(inputs["tokens"] == inputs["padding"]).any(-1) for inputs in cases]
@@ -47,7 +40,7 @@ def test_texts_repeat_words_and_are_padded_by_different_tokens(seed):
 @given(seeds)
 def test_a_bag_holds_every_word_of_its_text_and_does_not_see_their_order(seed):
     bag = find("bag_of_words").reference
-    for inputs in drawn("bag_of_words", seed):
+    for inputs in all_inputs("bag_of_words", seed):
         tokens, padding = inputs["tokens"], inputs["padding"]
         counts = bag(**inputs)
         assert torch.equal(counts.sum(-1), (tokens != padding).sum(-1))
@@ -60,7 +53,7 @@ def test_a_bag_holds_every_word_of_its_text_and_does_not_see_their_order(seed):
 
 def test_there_are_tests_without_a_hit_and_without_a_miss():
     for seed in range(5):
-        shares = [inputs["hits"] / inputs["n"] for inputs in drawn("wilson_interval", seed)]
+        shares = [inputs["hits"] / inputs["n"] for inputs in all_inputs("wilson_interval", seed)]
         assert 0 in shares
         assert 1 in shares
         assert sum(0 < share < 1 for share in shares) == 4
@@ -69,7 +62,7 @@ def test_there_are_tests_without_a_hit_and_without_a_miss():
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_the_ends_are_just_refused(seed):
-    for inputs in drawn("wilson_interval", seed):
+    for inputs in all_inputs("wilson_interval", seed):
         share = inputs["hits"] / inputs["n"]
         low, high = find("wilson_interval").reference(**inputs)
         assert -1e-12 <= low <= share + 1e-12
@@ -94,7 +87,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(n, p):
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_every_loss_is_above_the_floor_and_n_grows(seed):
-    for inputs in drawn("fit_learning_curve", seed):
+    for inputs in all_inputs("fit_learning_curve", seed):
         assert (inputs["losses"] > inputs["floor"] + 1e-6).all()
         assert (inputs["n"].diff() > 0).all()
 
@@ -114,14 +107,14 @@ def test_a_curve_without_noise_is_found_again(a, b, floor):
 @given(seeds)
 def test_some_runs_are_right_and_some_are_not(seed):
     match = find("exact_match").reference
-    assert all(0 < match(**inputs) < 1 for inputs in drawn("exact_match", seed))
+    assert all(0 < match(**inputs) < 1 for inputs in all_inputs("exact_match", seed))
 
 
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_a_run_of_one_is_the_accuracy_and_a_run_of_all_is_a_perfect_text(seed):
     match = find("exact_match").reference
-    for inputs in drawn("exact_match", seed):
+    for inputs in all_inputs("exact_match", seed):
         correct = inputs["correct"]
         torch.testing.assert_close(match(correct, 1), correct.double().mean())
         torch.testing.assert_close(match(correct, correct.shape[1]), correct.all(-1).double().mean())
@@ -138,19 +131,19 @@ def test_independent_places_give_the_power_of_the_accuracy():
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_both_classes_occur_unequally_often_and_one_lacks_a_word_of_a_new_text(seed):
-    for inputs in drawn("naive_bayes_log_odds", seed):
+    for inputs in all_inputs("naive_bayes_log_odds", seed):
         ones = inputs["labels"] == 1
         assert 0 < ones.sum() < (~ones).sum() or 0 < (~ones).sum() < ones.sum()
         missing = inputs["counts"][~ones].sum(0) == 0
         assert (inputs["new"][0, missing] >= 2).any()
-    assert any((inputs["new"][-1] == 0).all() for inputs in drawn("naive_bayes_log_odds", seed))
+    assert any((inputs["new"][-1] == 0).all() for inputs in all_inputs("naive_bayes_log_odds", seed))
 
 
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_evidence_adds_up_and_swapping_the_classes_turns_the_sign(seed):
     odds = find("naive_bayes_log_odds").reference
-    for inputs in drawn("naive_bayes_log_odds", seed):
+    for inputs in all_inputs("naive_bayes_log_odds", seed):
         counts, labels, new = inputs.values()
         nothing = odds(counts, labels, torch.zeros_like(new))
         prior = torch.log((labels == 1).sum() / (labels == 0).sum()).to(new.dtype)

@@ -1,21 +1,10 @@
 """What the inputs of lab 04's exercises promise."""
 
 import torch
+from exercise_inputs import all_inputs, draw, seeds
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from labutils.exercises import Exercise, exercises_of, find
-
-seeds = st.integers(0, 2**62)
-
-
-def draw(exercise: Exercise, seed: int, case: int) -> dict:
-    return exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case)
-
-
-def all_inputs(name: str, seed: int) -> list[dict]:
-    exercise = find(name)
-    return [draw(exercise, seed, case) for case in range(exercise.cases)]
+from labutils.exercises import exercises_of, find
 
 
 @settings(max_examples=10, deadline=None)

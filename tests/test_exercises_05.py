@@ -2,30 +2,21 @@
 
 import pytest
 import torch
+from exercise_inputs import all_inputs, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from labutils.exercises import Exercise, exercises_of, find
+from labutils.exercises import exercises_of, find
 from labutils.objectives import mask_tokens
 
-seeds = st.integers(0, 2**62)
 NAMES = [exercise.name for exercise in exercises_of("05")]
 TENSORS = [name for name in NAMES if name != "next_sentence_pairs"]
 
 
-def draw(exercise: Exercise, seed: int, case: int) -> dict:
-    return exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case)
-
-
-def drawn(name: str, seed: int) -> list[dict]:
-    exercise = find(name)
-    return [draw(exercise, seed, case) for case in range(exercise.cases)]
-
-
 @pytest.mark.parametrize("name", TENSORS)
 def test_there_are_inputs_with_and_without_a_batch_in_either_precision_and_of_one_position(name):
-    cases = drawn(name, 0)
+    cases = all_inputs(name, 0)
     flags = [next(x for x in inputs.values() if torch.is_tensor(x) and x.dtype != torch.float64) for inputs in cases]
     ranks = {x.ndim for x in flags}
     assert len(ranks) >= 3
@@ -36,14 +27,14 @@ def test_there_are_inputs_with_and_without_a_batch_in_either_precision_and_of_on
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_input_can_be_read(name):
-    inputs = drawn(name, 0)[0]
+    inputs = all_inputs(name, 0)[0]
     assert sum(x.numel() for x in inputs.values() if torch.is_tensor(x)) <= 18
 
 
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_every_fate_meets_words_special_tokens_and_positions_that_were_not_chosen(seed):
-    for inputs in drawn("hide_words", seed)[3:]:
+    for inputs in all_inputs("hide_words", seed)[3:]:
         fate = (inputs["fate"] >= 0.8).int() + (inputs["fate"] >= 0.9).int()
         special = torch.isin(inputs["tokens"], torch.tensor(inputs["special"])).int()
         kinds = fate + 3 * (inputs["choice"] < inputs["rate"]).int() + 6 * special
@@ -73,7 +64,7 @@ def test_with_the_draws_of_the_library_it_gives_what_the_library_gives(seed, rat
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_the_loss_is_torchs_with_the_label_that_it_skips(seed):
-    for inputs in drawn("hidden_word_loss", seed):
+    for inputs in all_inputs("hidden_word_loss", seed):
         labels = inputs["words"].masked_fill(~inputs["chosen"], -100)
         wanted = F.cross_entropy(inputs["logits"].flatten(0, -2), labels.flatten())
         torch.testing.assert_close(find("hidden_word_loss").reference(**inputs), wanted)
@@ -82,7 +73,7 @@ def test_the_loss_is_torchs_with_the_label_that_it_skips(seed):
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_large_batches_hold_masks_random_words_and_kept_words_and_a_row_without_any(seed):
-    for inputs in drawn("hidden_word_loss", seed)[3:]:
+    for inputs in all_inputs("hidden_word_loss", seed)[3:]:
         chosen, same = inputs["chosen"], inputs["corrupted"] == inputs["words"]
         assert (chosen & same).any()
         assert (chosen & (inputs["corrupted"] == 0)).any()
@@ -94,7 +85,7 @@ def test_large_batches_hold_masks_random_words_and_kept_words_and_a_row_without_
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_documents_have_real_and_wrong_pairs_and_no_sentence_twice(seed):
-    for inputs in drawn("next_sentence_pairs", seed):
+    for inputs in all_inputs("next_sentence_pairs", seed):
         everything = inputs["sentences"] + inputs["strangers"]
         assert len(set(everything)) == len(everything)
         if len(inputs["coins"]) > 1:
@@ -105,7 +96,7 @@ def test_documents_have_real_and_wrong_pairs_and_no_sentence_twice(seed):
 @given(seeds)
 def test_the_pooled_vector_does_not_depend_on_padding(seed):
     pool = find("mean_pool").reference
-    for inputs in drawn("mean_pool", seed):
+    for inputs in all_inputs("mean_pool", seed):
         hidden, visible = inputs["hidden"], inputs["visible"]
         other = torch.where(visible[..., None], hidden, 99.0)
         torch.testing.assert_close(pool(other, visible), pool(hidden, visible))
@@ -115,7 +106,7 @@ def test_the_pooled_vector_does_not_depend_on_padding(seed):
 @given(seeds, st.integers(1, 6))
 def test_after_the_last_round_nothing_is_missing(seed, rounds):
     choose = find("choose_to_fill").reference
-    for inputs in drawn("choose_to_fill", seed):
+    for inputs in all_inputs("choose_to_fill", seed):
         masked = inputs["masked"]
         for left in range(rounds, 0, -1):
             now = choose(inputs["logits"], masked, left)

@@ -4,30 +4,21 @@ import re
 
 import pytest
 import torch
+from exercise_inputs import all_inputs, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from transformers.models.bart.modeling_bart import shift_tokens_right
 
-from labutils.exercises import Exercise, exercises_of, find
+from labutils.exercises import exercises_of, find
 from labutils.objectives import corrupt_spans, infill, random_spans, restore_spans
 
-seeds = st.integers(0, 2**62)
 NAMES = [exercise.name for exercise in exercises_of("06")]
-
-
-def draw(exercise: Exercise, seed: int, case: int) -> dict:
-    return exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case)
-
-
-def drawn(name: str, seed: int) -> list[dict]:
-    exercise = find(name)
-    return [draw(exercise, seed, case) for case in range(exercise.cases)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_input_can_be_read(name):
-    sizes = [x.numel() if torch.is_tensor(x) else len(x) for x in drawn(name, 0)[0].values() if not is_number(x)]
+    sizes = [x.numel() if torch.is_tensor(x) else len(x) for x in all_inputs(name, 0)[0].values() if not is_number(x)]
     assert sum(sizes) <= 22
 
 
@@ -39,7 +30,7 @@ def is_number(x) -> bool:
 @given(seeds)
 def test_sentinels_are_in_no_order_and_no_words(seed):
     for name in ("span_corruption", "sentinel_decoding"):
-        for inputs in drawn(name, seed):
+        for inputs in all_inputs(name, seed):
             sentinels = inputs["sentinels"]
             text = inputs.get("tokens", [])
             assert len(set(sentinels)) == len(sentinels)
@@ -51,7 +42,7 @@ def test_sentinels_are_in_no_order_and_no_words(seed):
 
 @pytest.mark.parametrize("name", ["span_corruption", "text_infilling"])
 def test_spans_stand_at_either_end_and_nowhere_and_everywhere(name):
-    patterns = [inputs["dropped"] for inputs in drawn(name, 0)]
+    patterns = [inputs["dropped"] for inputs in all_inputs(name, 0)]
     for kind in (lambda p: p[0], lambda p: p[-1], all, lambda p: not any(p), lambda p: p[0] and p[-1] and not all(p)):
         assert any(map(kind, patterns))
 
@@ -65,7 +56,7 @@ def spelled(tokens, dropped) -> tuple[str, str]:
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_span_corruption_is_a_substitution_of_runs(seed):
-    for inputs in drawn("span_corruption", seed):
+    for inputs in all_inputs("span_corruption", seed):
         plain, marked = spelled(inputs["tokens"], inputs["dropped"])
         spans = re.findall("[A-Z]+", marked)
         source = marked
@@ -96,20 +87,20 @@ def test_the_three_on_spans_agree_with_the_library(seed, length, rate):
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_faulty_targets_are_decoded_as_the_library_decodes_them(seed):
-    for inputs in drawn("sentinel_decoding", seed):
+    for inputs in all_inputs("sentinel_decoding", seed):
         assert find("sentinel_decoding").reference(**inputs) == restore_spans(**inputs)
 
 
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_shift_right_is_hugging_faces(seed):
-    for inputs in drawn("shift_right", seed):
+    for inputs in all_inputs("shift_right", seed):
         labels = inputs["labels"]
         rows = labels.reshape(-1, labels.shape[-1])
         wanted = shift_tokens_right(rows, inputs["pad"], inputs["start"]).view(labels.shape)
         assert torch.equal(find("shift_right").reference(**inputs), wanted)
         assert (labels == -100).any() or labels.ndim == 1
-    ignored = [(x["labels"] == -100).sum(-1).unique().tolist() for x in drawn("shift_right", seed)[3:]]
+    ignored = [(x["labels"] == -100).sum(-1).unique().tolist() for x in all_inputs("shift_right", seed)[3:]]
     assert all(counts == [0, 1, 2] for counts in ignored)
 
 
@@ -117,7 +108,7 @@ def test_shift_right_is_hugging_faces(seed):
 @given(seeds)
 def test_the_contrastive_loss_is_a_classification_of_cosines(seed):
     loss = find("contrastive_loss").reference
-    for inputs in drawn("contrastive_loss", seed):
+    for inputs in all_inputs("contrastive_loss", seed):
         a, b, temperature = inputs["a"], inputs["b"], inputs["temperature"]
         cosine = F.cosine_similarity(a[:, None], b[None], dim=-1)
         torch.testing.assert_close(loss(**inputs), F.cross_entropy(cosine / temperature, torch.arange(len(a))))
@@ -125,6 +116,6 @@ def test_the_contrastive_loss_is_a_classification_of_cosines(seed):
 
 
 def test_one_pair_has_nothing_to_be_told_from():
-    inputs = drawn("contrastive_loss", 0)[1]
+    inputs = all_inputs("contrastive_loss", 0)[1]
     assert len(inputs["a"]) == 1
     assert find("contrastive_loss").reference(**inputs).item() == pytest.approx(0, abs=1e-7)

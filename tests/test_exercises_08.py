@@ -2,28 +2,19 @@
 
 import pytest
 import torch
+from exercise_inputs import all_inputs, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from labutils.exercises import Exercise, exercises_of, find
+from labutils.exercises import exercises_of, find
 
-seeds = st.integers(0, 2**62)
 NAMES = [exercise.name for exercise in exercises_of("08")]
-
-
-def draw(exercise: Exercise, seed: int, case: int) -> dict:
-    return exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case)
-
-
-def drawn(name: str, seed: int) -> list[dict]:
-    exercise = find(name)
-    return [draw(exercise, seed, case) for case in range(exercise.cases)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_there_are_inputs_with_and_without_a_batch_in_either_precision_and_of_one_position(name):
-    cases = [next(iter(inputs.values())) for inputs in drawn(name, 0)]
+    cases = [next(iter(inputs.values())) for inputs in all_inputs(name, 0)]
     ranks = {x.ndim for x in cases}
     assert {min(ranks), min(ranks) + 1, min(ranks) + 2} <= ranks
     assert {x.dtype for x in cases} == {torch.float32, torch.float64}
@@ -32,14 +23,14 @@ def test_there_are_inputs_with_and_without_a_batch_in_either_precision_and_of_on
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_inputs_can_be_read(name):
-    for inputs in drawn(name, 0)[:2]:
+    for inputs in all_inputs(name, 0)[:2]:
         assert sum(x.numel() for x in inputs.values() if torch.is_tensor(x)) <= 18
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_axes_of_the_large_cases_have_different_sizes(name):
     """So that a mistake in an axis shows: within a tensor no size comes twice."""
-    for inputs in drawn(name, 0)[-3:]:
+    for inputs in all_inputs(name, 0)[-3:]:
         for x in inputs.values():
             if torch.is_tensor(x):
                 sizes = [size for size in x.shape if size > 1]
@@ -50,7 +41,7 @@ def test_the_axes_of_the_large_cases_have_different_sizes(name):
 @given(seeds)
 def test_contexts_are_visible_padded_and_empty(seed):
     kinds = set()
-    for inputs in drawn("cross_attention", seed):
+    for inputs in all_inputs("cross_attention", seed):
         visible = inputs["visible"]
         kinds |= {"all"} if visible.all() else set()
         kinds |= {"none"} if (~visible).all() else set()
@@ -61,7 +52,8 @@ def test_contexts_are_visible_padded_and_empty(seed):
 
 def test_steps_begin_empty_and_go_on_with_one_position_and_with_several():
     shapes = {
-        (inputs["past_keys"].shape[-2] == 0, inputs["key"].shape[-2] == 1) for inputs in drawn("cached_attention", 0)
+        (inputs["past_keys"].shape[-2] == 0, inputs["key"].shape[-2] == 1)
+        for inputs in all_inputs("cached_attention", 0)
     }
     assert shapes == {(True, True), (True, False), (False, True), (False, False)}
 
@@ -70,7 +62,7 @@ def test_steps_begin_empty_and_go_on_with_one_position_and_with_several():
 @given(seeds)
 def test_cutting_and_joining_undo_each_other(seed):
     split, merge = find("split_heads").reference, find("merge_heads").reference
-    for inputs in drawn("split_heads", seed):
+    for inputs in all_inputs("split_heads", seed):
         assert torch.equal(merge(split(**inputs)), inputs["x"])
 
 
@@ -78,7 +70,7 @@ def test_cutting_and_joining_undo_each_other(seed):
 @given(seeds)
 def test_groups_of_one_are_multi_head_and_one_group_is_multi_query(seed):
     grouped = find("grouped_attention").reference
-    query, key, value = drawn("grouped_attention", seed)[-1].values()
+    query, key, value = all_inputs("grouped_attention", seed)[-1].values()
     every = [x.repeat_interleave(query.shape[-3] // key.shape[-3], -3) for x in (key, value)]
     torch.testing.assert_close(grouped(query, *every), F.scaled_dot_product_attention(query, *every))
     one = [x[..., :1, :, :] for x in (key, value)]
@@ -89,7 +81,7 @@ def test_groups_of_one_are_multi_head_and_one_group_is_multi_query(seed):
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_cross_attention_with_itself_is_self_attention(seed):
-    inputs = drawn("cross_attention", seed)[-1]
+    inputs = all_inputs("cross_attention", seed)[-1]
     x, maps = inputs["x"], [inputs[f"{name}_weight"] for name in ("query", "key", "value")]
     inputs |= {"context": x, "visible": torch.ones(x.shape[:-1], dtype=torch.bool)}
     wanted = F.scaled_dot_product_attention(*(x @ weight for weight in maps))

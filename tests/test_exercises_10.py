@@ -1,18 +1,12 @@
 """What the inputs of lab 10's exercises promise."""
 
 import torch
+from exercise_inputs import draw, seeds
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from labutils.exercises import Exercise, find
+from labutils.exercises import find
 from labutils.prompting import parse_answer
 from labutils.task_mixture import bayes_law
-
-seeds = st.integers(0, 2**62)
-
-
-def draw(exercise: Exercise, seed: int, case: int) -> dict:
-    return exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case)
 
 
 @settings(max_examples=10, deadline=None)

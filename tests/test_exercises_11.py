@@ -1,19 +1,10 @@
 """What the inputs of lab 11's exercises promise."""
 
 import torch
+from exercise_inputs import all_inputs, seeds
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from labutils.exercises import find
-
-seeds = st.integers(0, 2**62)
-
-
-def all_inputs(name: str, seed: int) -> list[dict]:
-    exercise = find(name)
-    return [
-        exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case) for case in range(exercise.cases)
-    ]
 
 
 @settings(max_examples=25)

@@ -2,25 +2,16 @@
 
 import math
 
-import torch
+from exercise_inputs import all_inputs, seeds
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from labutils.exercises import Exercise, find
-
-seeds = st.integers(0, 2**62)
-
-
-def draw(exercise: Exercise, seed: int) -> list[dict]:
-    return [
-        exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case) for case in range(exercise.cases)
-    ]
+from labutils.exercises import find
 
 
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_laws_are_given_at_temperatures_on_both_sides_of_one(seed):
-    drawn = draw(find("distillation_loss"), seed)
+    drawn = all_inputs("distillation_loss", seed)
     temperatures = [inputs["temperature"] for inputs in drawn]
     assert all(type(t) is float and t > 0 for t in temperatures)
     assert min(temperatures) < 1 < max(temperatures)
@@ -35,7 +26,7 @@ def test_laws_are_given_at_temperatures_on_both_sides_of_one(seed):
 @given(seeds)
 def test_rounding_never_decides_which_rows_are_the_best(seed):
     exercise = find("keep_best")
-    for inputs in draw(exercise, seed):
+    for inputs in all_inputs(exercise.name, seed):
         n = sum(not math.isnan(score) for score in inputs["scores"])
         count = inputs["share"] * n
         # Either exact in binary, or far from a whole number.
@@ -45,7 +36,7 @@ def test_rounding_never_decides_which_rows_are_the_best(seed):
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_ties_and_missing_scores_occur(seed):
-    drawn = draw(find("keep_best"), seed)
+    drawn = all_inputs("keep_best", seed)
     rated = [[score for score in inputs["scores"] if not math.isnan(score)] for inputs in drawn]
     assert any(len(set(scores)) < len(scores) for scores in rated)
     assert any(not scores for scores in rated)
@@ -56,7 +47,7 @@ def test_ties_and_missing_scores_occur(seed):
 @given(seeds)
 def test_texts_are_clean_and_spoilt_and_sometimes_empty(seed):
     exercise = find("uncontaminated")
-    drawn = draw(exercise, seed)
+    drawn = all_inputs(exercise.name, seed)
     answers = [answer for inputs in drawn for answer in exercise.reference(**inputs)]
     assert {True, False} == set(answers)
     assert any("" in inputs["texts"] for inputs in drawn)
@@ -67,6 +58,8 @@ def test_texts_are_clean_and_spoilt_and_sometimes_empty(seed):
 @given(seeds)
 def test_rows_lack_nothing_something_and_several_things(seed):
     exercise = find("missing_provenance")
-    lacks = [lacking for inputs in draw(exercise, seed) for lacking in exercise.run(exercise.reference, inputs)]
+    lacks = [
+        lacking for inputs in all_inputs(exercise.name, seed) for lacking in exercise.run(exercise.reference, inputs)
+    ]
     assert {0, 1}.issubset(map(len, lacks))
     assert max(map(len, lacks)) >= 3

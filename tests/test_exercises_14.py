@@ -3,24 +3,16 @@
 import math
 
 import torch
+from exercise_inputs import all_inputs, seeds
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from labutils.exercises import Exercise, find
-
-seeds = st.integers(0, 2**62)
-
-
-def draw(exercise: Exercise, seed: int) -> list[dict]:
-    return [
-        exercise.inputs(torch.Generator().manual_seed((seed + case) % 2**63), case) for case in range(exercise.cases)
-    ]
+from labutils.exercises import find
 
 
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_scores_are_ranked_both_ways_and_sometimes_far_apart(seed):
-    drawn = draw(find("bradley_terry_loss"), seed)
+    drawn = all_inputs("bradley_terry_loss", seed)
     leads = torch.cat([inputs["chosen"] - inputs["rejected"] for inputs in drawn])
     assert leads.min() < -110  # where a sigmoid in single precision is 0
     assert leads.max() > 0
@@ -29,7 +21,7 @@ def test_scores_are_ranked_both_ways_and_sometimes_far_apart(seed):
 @settings(max_examples=10, deadline=None)
 @given(seeds)
 def test_answers_differ_in_length_and_padding_is_the_same_for_policy_and_reference(seed):
-    drawn = draw(find("dpo_loss"), seed)
+    drawn = all_inputs("dpo_loss", seed)
     for inputs in drawn:
         assert inputs["chosen"].shape[1] != inputs["rejected"].shape[1]
         for name in ("chosen", "rejected"):
@@ -45,7 +37,7 @@ def test_answers_differ_in_length_and_padding_is_the_same_for_policy_and_referen
 @given(seeds)
 def test_the_best_answer_may_come_too_late_tie_or_have_no_score(seed):
     exercise = find("best_of_n")
-    drawn = draw(exercise, seed)
+    drawn = all_inputs(exercise.name, seed)
     places = [place for inputs in drawn for place in exercise.reference(**inputs)]
     assert -1 in places
     assert max(places) > 0
@@ -60,7 +52,7 @@ def test_the_best_answer_may_come_too_late_tie_or_have_no_score(seed):
 @given(seeds)
 def test_the_judge_answers_every_pair_in_both_orders(seed):
     exercise = find("judged_in_both_orders")
-    for inputs in draw(exercise, seed):
+    for inputs in all_inputs(exercise.name, seed):
         known = {(first, second) for first, second, _ in inputs["verdicts"]}
         assert known == {(a, b) for a, b in inputs["pairs"]} | {(b, a) for a, b in inputs["pairs"]}
         assert set(exercise.run(exercise.reference, inputs)) <= {"a", "b", "tie"}
