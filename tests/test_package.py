@@ -1,5 +1,6 @@
 """The wheel of labutils: what it holds, that it installs by itself, and that importing it is quick."""
 
+import re
 import subprocess
 import sys
 import venv
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import colab
 import pytest
+import yaml
 from course import ROOT, read_course
 
 import labutils
@@ -47,6 +49,16 @@ def test_it_installs_alone_in_an_empty_environment_and_imports_quickly_without_t
 
 def test_the_installed_version_is_the_projects():
     assert labutils.__version__ == read_course().version
+
+
+def test_the_version_is_the_same_wherever_it_is_written():
+    version = read_course().version
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(citation["version"]) == version, "CITATION.cff"
+    told = re.findall(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    numbers = [tuple(map(int, release.split("."))) for release in told]
+    assert numbers == sorted(numbers, reverse=True), "CHANGELOG.md: the newest release stands first"
+    assert numbers[0] >= tuple(map(int, version.split("."))), "CHANGELOG.md says nothing about this version"
 
 
 def test_the_map_names_every_module():
