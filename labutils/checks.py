@@ -463,4 +463,4 @@ def _type(value: Any) -> str:
     names = {int: "whole number", float: "number", bool: "truth value", str: "string", Tensor: "tensor"}
     names |= {dict: "dictionary", torch.nn.Parameter: "tensor"}
     name = "NumPy array" if type(value).__name__ == "ndarray" else names.get(type(value), type(value).__name__)
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

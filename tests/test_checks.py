@@ -423,6 +423,7 @@ DIFFERENT = [
     ("1", 1, "a string was returned instead of a number"),
     (1, None, "a whole number was returned instead of None"),
     (object(), 1.0, "an object was returned instead of a number"),
+    (OSError(), 1.0, "an OSError was returned instead of a number"),
 ]
 
 
