@@ -337,11 +337,6 @@ def run(
     return Table(trials)
 
 
-def one_by_one(complete: Callable[[str], str]) -> Complete:
-    """Make a function of a list of prompts from a function of one prompt."""
-    return lambda prompts: [complete(prompt) for prompt in prompts]
-
-
 def _completed(complete: Complete, prompts: Sequence[str]) -> list[str]:
     completions = complete(prompts)
     if len(completions) != len(prompts):

@@ -271,13 +271,17 @@ def parity(prompt: str) -> str:
     return {"is": " even." if int(number) % 2 == 0 else " odd.", "IS": " even!"}["".join(rest)] if rest else "..."
 
 
+def parities(prompts: list[str]) -> list[str]:
+    return [parity(prompt) for prompt in prompts]
+
+
 def parsed(completion: str) -> str | None:
     return prompting.parse_answer(completion, ["even", "odd"])
 
 
 @pytest.fixture
 def table() -> prompting.Table:
-    return prompting.run(PROMPTS, CASES, prompting.one_by_one(parity), parsed)
+    return prompting.run(PROMPTS, CASES, parities, parsed)
 
 
 def test_an_experiment_completes_every_prompt_on_every_case(table):
@@ -332,7 +336,7 @@ def test_a_summary_names_every_prompt_and_compares_with_the_baseline(table):
 @pytest.mark.parametrize(("prompts", "cases"), [({}, CASES), (PROMPTS, [])])
 def test_an_experiment_needs_prompts_and_cases(prompts, cases):
     with pytest.raises(ValueError, match="at least one"):
-        prompting.run(prompts, cases, prompting.one_by_one(parity), parsed)
+        prompting.run(prompts, cases, parities, parsed)
 
 
 def test_a_completion_function_must_return_one_completion_a_prompt():

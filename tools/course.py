@@ -74,21 +74,21 @@ def normalized(package: str) -> str:
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
-def read_course(root: Path = ROOT) -> Course:
+def read_course() -> Course:
     """Read `repository` from _config.yml, the version from pyproject.toml and the pins from constraints.txt.
 
     A site that is published elsewhere than on GitHub Pages has its address in `html: baseurl` of _config.yml.
 
     Raises ValueError if _config.yml does not name a repository on GitHub.
     """
-    configuration = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    configuration = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     settings, home = configuration["repository"], configuration["html"].get("baseurl", "")
     if not (found := re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", settings["url"])):
         raise ValueError(
             f"_config.yml: repository.url is {settings['url']!r}; it must be https://github.com/<owner>/<name>."
         )
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if "==" in line)
     return Course(
         repository=found[1],

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tomllib
 import venv
-from pathlib import Path
 
 from colab import CACHE
 from course import ROOT, normalized
@@ -34,9 +33,9 @@ print(*(f"{name} {version(name)}" for name in ("torch", "transformers", "tokeniz
 """
 
 
-def ranges(root: Path = ROOT) -> list[str]:
+def ranges() -> list[str]:
     """What labutils and the labs ask for, such as "torch>=2.6"."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return project["dependencies"] + project["optional-dependencies"]["labs"]
 
 

@@ -632,8 +632,8 @@ def _layer_norm_inputs(generator: torch.Generator, case: int) -> dict:
     return {"x": inputs["x"], "gain": inputs["gain"], "bias": bias, "epsilon": inputs["epsilon"]}
 
 
-def _standardised(x: Tensor, epsilon: float, axes: int | tuple[int, ...] = -1, correction: int = 0) -> Tensor:
-    variance = x.var(axes, keepdim=True, correction=correction)
+def _standardised(x: Tensor, epsilon: float, axes: int | tuple[int, ...] = -1) -> Tensor:
+    variance = x.var(axes, keepdim=True, correction=0)
     return (x - x.mean(axes, keepdim=True)) / (variance + epsilon).sqrt()
 
 
