@@ -490,7 +490,7 @@ def _compared(how: str, result: dict[str, list[list[float]]]) -> list[str]:
         "",
         how,
         "",
-        "| | submissions a minute | CPU-seconds each |",
+        "| grader | submissions a minute | CPU-seconds each |",
         "| --- | --- | --- |",
     ]
     for name, costs in result.items():
