@@ -6,12 +6,14 @@ mode hides nothing: it is no judge. The comparison, `compare`, also serves the g
 was expected.
 """
 
+import ast
 import importlib
 import inspect
 import linecache
 import math
 import re
 import signal
+import textwrap
 import threading
 import traceback
 from collections import Counter
@@ -87,6 +89,8 @@ def feedback(exercise: Exercise, function: Any) -> tuple[str, bool]:
     except _NotAllowed as refusal:
         return f"{name}: please write this without `{refusal}`. Doing without it is the exercise.", False
     except _NotWritten:
+        if _has_more_than_the_stub(function):
+            return f"{name}: delete the line `raise NotImplementedError(...)`, since what you wrote ends there.", False
         return _unwritten(exercise), True
 
     wrong = [test for test in tests if test.problem]
@@ -109,6 +113,18 @@ def feedback(exercise: Exercise, function: Any) -> tuple[str, bool]:
 
 def _unwritten(exercise: Exercise) -> str:
     return f"{exercise.name}: not written yet"
+
+
+def _has_more_than_the_stub(function: Callable) -> bool:
+    """Whether there are statements beside the docstring and the one that raises."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):  # no source to look at
+        return False
+    definition = tree.body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        return False
+    return len(definition.body) > 1 + (ast.get_docstring(definition) is not None)
 
 
 def _inputs(exercise: Exercise, case: int) -> dict:

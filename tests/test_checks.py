@@ -174,6 +174,15 @@ def test_off_the_main_thread_nothing_is_stopped():
     assert answers == ["keep_top_k: correct (9 tests, 2 points)"]
 
 
+@pytest.mark.parametrize("after", [True, False], ids=["below the line", "above the line"])
+def test_the_stubs_line_that_was_left_in_is_told(after, capsys):
+    lines = ['    raise NotImplementedError("not written yet")\n', "    kept = logits.topk(k)\n"]
+    source = 'def keep_top_k(logits, k):\n    """Write me."""\n' + "".join(lines if after else reversed(lines))
+    assert said(capsys, "keep_top_k", learner(source, "keep_top_k")) == (
+        "keep_top_k: delete the line `raise NotImplementedError(...)`, since what you wrote ends there.\n"
+    )
+
+
 def test_to_run_the_stub_again_uses_up_no_hint(capsys):
     source = 'def keep_top_k(logits, k):\n    raise NotImplementedError("not written yet")\n'
     for _ in range(3):
