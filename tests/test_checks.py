@@ -163,6 +163,7 @@ def test_a_loop_without_an_end_is_stopped_and_its_line_told(capsys, monkeypatch)
     assert found is not None
     assert int(found[1]) >= 3
     assert signal.getsignal(signal.SIGALRM) is before
+    monkeypatch.undo()  # a busy machine may need longer
     assert "correct" in said(capsys, "keep_top_k", right_top_k)
 
 
