@@ -33,7 +33,7 @@ SCALING = RESULTS.with_name("scaling.json")
 log = logging.getLogger(__name__)
 
 VERDICTS = {"faster": "**faster**", "slower": "**slower**", "undecided": "no clear difference"}
-CLOCKS = {"processor": "seconds of the processor", "wall": "seconds of the clock"}
+CLOCKS = {"processor": "Seconds of the processor", "wall": "Seconds of the clock"}
 
 
 @cache
@@ -95,9 +95,10 @@ def said(benchmark: Benchmark) -> str:
     """Under which conditions it was run, in a sentence."""
     where = benchmark.conditions
     threads = "one thread" if where["threads"] == 1 else f"{where['threads']} threads"
+    rounds = len(benchmark.rows[0].seconds)
     return (
-        f"Medians of {CLOCKS[where['clock']]}; {where['cores']} cores, {threads}, load {where['load']:.1f} at the"
-        f" start; {where['date']}."
+        f"{CLOCKS[where['clock']]}, {f'medians of {rounds} rounds' if rounds > 1 else 'one run'};"
+        f" {where['cores']} cores, {threads}, load {where['load']:.1f} at the start; {where['date']}."
     )
 
 
