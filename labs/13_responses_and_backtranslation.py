@@ -594,7 +594,7 @@ known = {name for name, _ in seeds}
 familiar = np.array([subject(text) in known for text in pool])
 for name, where, between, what in (
     ("clean", ~junk, (72, 97), "right instructions, clean documents"),
-    ("known", ~junk & familiar, (95, 100), "of these, subject known from the seeds"),
+    ("known", ~junk & familiar, (88, 100), "of these, subject known from the seeds"),
     ("unknown", ~junk & ~familiar, (0, 3), "of these, subject not among the seeds"),
     ("pool", junk | True, (42, 60), "right instructions, whole pool (junk has none)"),
 ):
