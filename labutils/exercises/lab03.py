@@ -228,8 +228,13 @@ def _surprise_inputs(generator: torch.Generator, case: int) -> dict:
         n = torch.Size(shape).numel()
         return (torch.randperm(n * 10, generator=generator)[:n] / 10 + 0.1).to(dtype).reshape(shape)
 
-    if case == 0:
-        return {"nats": drawn(1, 4), "real": torch.ones(1, 4, dtype=torch.bool), "k": 2}
+    if case == 0:  # the first two are neither the largest nor the smallest
+        smallest, small, large, largest = drawn(4).sort().values
+        return {
+            "nats": torch.stack([small, largest, smallest, large])[None],
+            "real": torch.ones(1, 4, dtype=torch.bool),
+            "k": 2,
+        }
     if case == 1:  # the largest numbers stand at padding
         nats = drawn(1, 5)
         nats[:, 3:] += 9

@@ -1,6 +1,7 @@
 """The exercises of lab 04, causal language modelling: what is predicted, what it costs, and what the model reads."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -676,6 +677,8 @@ def _near_misses(forced: list[bool]) -> list:
     chosen += [_never_forced] if any(steps) else []
     if len(set(steps)) == 2:
         chosen += [_late]
+    if any(force and not then for force, then in pairwise(steps)):
+        chosen += [_own_path_from_the_start]
     if steps:
         chosen += [_turned_round]
     if len(forced) >= 3:

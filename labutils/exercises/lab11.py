@@ -448,6 +448,10 @@ def _choose_inputs(generator: torch.Generator, case: int) -> dict:
     n_right[best] = n_cases - 1
     if case in (1, 3, 4):  # two are equally good
         n_right[other] = n_cases - 1
+    if case == 5:  # the smallest number is neither the best nor the worst
+        smallest = counts.index(min(counts))
+        best, other, worst = (row for row in order if row != smallest)
+        n_right[[worst, smallest, other, best]] = torch.tensor([0, n_cases // 3, n_cases // 2, n_cases - 1])
     right = torch.stack([torch.randperm(n_cases, generator=generator) < k for k in n_right])
     # On the test set another one happens to be better.
     test = [round(0.3 + 0.4 * torch.rand((), generator=generator).item(), 2) for _ in counts]

@@ -302,7 +302,8 @@ def _contamination_inputs(generator: torch.Generator, case: int) -> dict:
         case 0:  # the first shares three words in a row, the second does not
             texts, tests = [a[1:4] + b[1:3], c[:5]], [a[:5]]
         case 1:  # many words of the test, never three in a row
-            texts, tests = [[a[0], a[1], c[3], a[2], a[3]], b[:4]], [a[:4], b]
+            two_and_two, turned, two = [*a[:2], c[3], *a[2:4]], [a[2], c[3], a[1], c[3], a[0]], [*a[:2], c[3]]
+            texts, tests = [two_and_two, turned, two, b[:4]], [a[:4], b]
         case 2:  # a row of words may not begin in one test and end in the next
             texts, tests = [[*a[-2:], *b[:2]], b[2:]], [a, b[:3], c]
         case 3:  # in other letters and with other spaces

@@ -286,7 +286,7 @@ NAN = math.nan
 
 
 def _best_of_n_inputs(generator: torch.Generator, case: int) -> dict:
-    low, middle, high, more = (torch.rand(4, generator=generator) + torch.arange(4)).round(decimals=2).tolist()
+    low, middle, high, more = (torch.rand(4, generator=generator) + torch.arange(4) + 0.1).round(decimals=2).tolist()
     first = shuffled(generator, [low, middle, high])
     match case:
         case 0:
