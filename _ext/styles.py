@@ -6,13 +6,13 @@ may add later has its name in the script, so nothing that can ever match is lost
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import tinycss2
 from sphinx.application import Sphinx
-from tinycss2.ast import Node
+from tinycss2.ast import AtRule, HashToken, IdentToken, Node, QualifiedRule
 
 from _ext.accessible import pages
 
@@ -30,12 +30,12 @@ def trimmed(sheet: str, known: set[str]) -> str:
     return "".join(_rules(tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True), known))
 
 
-def _rules(rules: list[Node], known: set[str]) -> Iterator[str]:
+def _rules(rules: Sequence[Node], known: set[str]) -> Iterator[str]:
     for rule in rules:
-        if rule.type == "qualified-rule":
+        if isinstance(rule, QualifiedRule):
             if kept := [selector for selector in _selectors(rule.prelude) if _names(selector) <= known]:
                 yield f"{','.join(map(_text, kept))}{{{_text(rule.content)}}}\n"
-        elif rule.type == "at-rule" and rule.content is not None and rule.lower_at_keyword in GROUPS:
+        elif isinstance(rule, AtRule) and rule.content is not None and rule.lower_at_keyword in GROUPS:
             inner = tinycss2.parse_blocks_contents(rule.content, skip_comments=True, skip_whitespace=True)
             if kept := "".join(_rules(inner, known)):
                 yield f"@{rule.at_keyword} {_text(rule.prelude)}{{{kept}}}\n"
@@ -43,7 +43,7 @@ def _rules(rules: list[Node], known: set[str]) -> Iterator[str]:
             yield rule.serialize() + "\n"
 
 
-def _selectors(prelude: list[Node]) -> list[list[Node]]:
+def _selectors(prelude: Sequence[Node]) -> list[list[Node]]:
     """The parts of a list of selectors; a comma inside parentheses belongs to its part."""
     parts: list[list[Node]] = [[]]
     for token in prelude:
@@ -56,11 +56,11 @@ def _selectors(prelude: list[Node]) -> list[list[Node]]:
 
 def _names(selector: list[Node]) -> set[str]:
     """The classes and ids that an element and its ancestors must have; :not(...) and its like demand nothing here."""
-    classes = {name.value for dot, name in pairwise(selector) if dot == "." and name.type == "ident"}
-    return classes | {token.value for token in selector if token.type == "hash"}
+    classes = {name.value for dot, name in pairwise(selector) if dot == "." and isinstance(name, IdentToken)}
+    return classes | {token.value for token in selector if isinstance(token, HashToken)}
 
 
-def _text(tokens: list[Node]) -> str:
+def _text(tokens: Sequence[Node]) -> str:
     return tinycss2.serialize([token for token in tokens if token.type != "comment"]).strip()
 
 
