@@ -816,10 +816,10 @@ def fine_tuned(model, n=100, steps=25):
 
 # %%
 claim = "enc-finetuning-base"
-bodies = {"pretrained": copy.deepcopy(encoder), "random": Encoder(encoder.config).to(device())}
-for name, body in bodies.items():
+bodies = {"pretrained": (copy.deepcopy(encoder), (0.7, 0.97)), "random": (Encoder(encoder.config), (0.45, 0.97))}
+for name, (body, between) in bodies.items():
     what = f"100 labels, all weights trained, {name} at the start"
-    measure(claim, fine_tuned(body), between=(0.7, 0.97), name=f"tuned-{name}", what=what, digits=2)
+    measure(claim, fine_tuned(body), between=between, name=f"tuned-{name}", what=what, digits=2)
 blank, visible = (x.to(device()) for x in padded([START + review + ASK + [MASK] for review in reviews]))
 prompt, _ = padded([START + review + ASK for review in reviews])
 with torch.no_grad():
@@ -836,7 +836,9 @@ r"""
 Here the decoder wins without a single label, because its training text says what comes after "sentiment :". The
 encoder has seen the same sentences and fills the blank much less well. (It learns only from the words that were
 chosen, three in ten; whether that is the cause we have not measured.) So "classification needs an encoder" is not a law
-of nature. What an encoder offers is a good start for many tasks, at one pass per text.
+of nature. What an encoder offers is a good start for many tasks, at one pass per text. And a safe one: with each of
+five seeds, tuning from the pretrained weights reached 85% or more. From random weights, two of the five learned the
+task, the one above among them, and three guessed.
 
 *Verdict on `enc-finetuning-base`: holds as a description of use: retrieval, tagging and classification still start from
 encoders ([Warner and others, 2024](../chapters/bibliography.md)). That it beats the alternatives has to be measured
