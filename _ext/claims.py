@@ -1,8 +1,9 @@
 """The course as data, for the site and its tests: chapters, labs, the items of the ledger, and the labs' evidence."""
 
 import json
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from labutils.evidence import Evidence, collect
 ROOT = Path(__file__).resolve().parent.parent
 LEDGER_FILE = ROOT / "chapters" / "claims.yml"
 LEDGER_PAGE = "chapters/ledger"
+SEEDS_FILE = ROOT / "benchmarks" / "seeds.json"
+ONE_DRAW_FILE = ROOT / "chapters" / "one_draw.yml"
 
 _PARTS = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
 _CHAPTERS = [entry for part in _PARTS for entry in part["chapters"] if "title" in entry]
@@ -92,6 +95,48 @@ def lab_notebooks() -> list[Path]:
 def read_evidence() -> dict[str, Evidence]:
     """What the labs measured, by key ("claim" or "claim/name")."""
     return {record.key: record for record in collect(lab_notebooks())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A number at other seeds: each a record, with the range that it has there, and what varied.
+
+    `varied` is a key of ORIGINS in benchmarks/seeds.py. Where a seed gave no number, the record's value is nan.
+    """
+
+    records: tuple[Evidence, ...]
+    varied: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the number lies in its range at all these seeds."""
+        return all(record.holds for record in self.records)
+
+
+def read_spreads(evidence: dict[str, Evidence], path: Path = SEEDS_FILE) -> dict[str, Spread]:
+    """What benchmarks/seeds.py found, by key; of the numbers of `evidence`, those that it has tried.
+
+    A range is the notebook's, unless the lab computes it from the draw: then each seed has its own.
+    """
+    found = {}
+    for lab in json.loads(path.read_text(encoding="utf-8")).values():
+        for key, number in lab["numbers"].items():
+            if (record := evidence.get(key)) is None:
+                continue  # a lab has dropped it since
+            records = []
+            for place, value in enumerate(number["values"]):
+                own = number["ranges"][place] if "ranges" in number else None
+                low, high = own or (record.low, record.high)
+                low, high = -math.inf if low is None else low, math.inf if high is None else high
+                records.append(replace(record, value=math.nan if value is None else value, low=low, high=high))
+            found[key] = Spread(records=tuple(records), varied=number["origin"])
+    return found
+
+
+def read_one_draw(path: Path = ONE_DRAW_FILE) -> dict[str, str]:
+    """The numbers that belong to one draw on purpose, and why: they may leave their range at other seeds."""
+    groups = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+    return {key: group["reason"] for group in groups for key in group["numbers"]}
 
 
 def anchor(key: str) -> str:

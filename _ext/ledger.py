@@ -3,7 +3,9 @@
 Both are generated from chapters/claims.yml and from what the committed labs measured, so neither can be out of date.
 """
 
+import math
 from collections import Counter
+from dataclasses import replace
 from itertools import groupby
 
 from docutils import nodes
@@ -17,14 +19,19 @@ from _ext.claims import (
     CHAPTERS,
     LABS,
     LEDGER_PAGE,
+    ONE_DRAW_FILE,
     ROOT,
+    SEEDS_FILE,
     VERDICTS,
     Claim,
     Evidence,
+    Spread,
     duration,
     lab_minutes,
     read_evidence,
     read_ledger,
+    read_one_draw,
+    read_spreads,
     reading_minutes,
 )
 from _ext.evidence_role import badge, cited_at, cited_claims, depends_on_evidence, link, link_to_evidence
@@ -33,6 +40,15 @@ from _ext.faults import FAULTS_PAGE, link_to_faults
 log = logging.getLogger(__name__)
 
 STATUS = {"measured": "Measured", "text": "Text only", "to-come": "Not yet measured"}
+
+VARIED = {
+    "draw": "{n} draws",
+    "shipped": "{n} draws, one trained model",
+    "trained": "{n} trainings",
+    "both": "{n} trainings, beside one trained model",
+    "timed": "{n} timings",
+}
+"""What was repeated, by what benchmarks/seeds.py says that a number rests on."""
 
 FILTER = """
 <form id="ledger-filter" class="ledger-filter" role="search" aria-label="Ledger" hidden>
@@ -55,6 +71,30 @@ def by_claim(evidence: dict[str, Evidence]) -> dict[str, list[Evidence]]:
     for record in evidence.values():
         found.setdefault(record.claim, []).append(record)
     return found
+
+
+def spread_in_words(record: Evidence, spread: Spread | None) -> str:
+    """A number's least and greatest value over the seeds, such as "5 draws: 0.61 to 0.7"; "" if it is always exact."""
+    if spread is None:
+        return "tried at one seed"
+    values = [value for value in (record.value, *(other.value for other in spread.records)) if math.isfinite(value)]
+    low, high = (replace(record, value=value).number for value in (min(values), max(values)))
+    if record.exact:
+        if spread.holds:
+            return ""
+        low, high = (replace(record, value=value, low=value, high=value).number for value in (min(values), max(values)))
+    what = VARIED[spread.varied].format(n=len(values))
+    return f"{what}: {low} to {high}" if low != high else f"{what}: always {low}"
+
+
+def steadiness(evidence: dict[str, Evidence], spreads: dict[str, Spread], one_draw: dict[str, str]) -> str:
+    """A sentence: how many numbers were tried at other seeds, and what came of it."""
+    held = {key for key, spread in spreads.items() if spread.holds and key not in one_draw}
+    exact = sum(evidence[key].exact for key in held)
+    return (
+        f"Of the {len(evidence):,} numbers, {exact:,} are exact at every seed, {len(held) - exact:,} more lie in their "
+        f"range at every seed, and {len(one_draw):,} belong to one draw."
+    )
 
 
 def select(name: str, label: str, choices: dict[str, str]) -> str:
@@ -95,10 +135,15 @@ class LedgerDirective(SphinxDirective):
     def run(self) -> list[Node]:
         """What the directive puts into the page."""
         depends_on_evidence(self.env)
+        for path in (SEEDS_FILE, ONE_DRAW_FILE):
+            self.env.note_dependency(str(path))
         claims = list(read_ledger().values())
         self.evidence = by_claim(read_evidence())
+        self.spreads, self.one_draw = read_spreads(read_evidence()), read_one_draw()
+        steady = steadiness(read_evidence(), self.spreads, self.one_draw)
         present = {status(claim, self.evidence.get(claim.id, [])) for claim in claims}
-        page: list[Node] = [*self.parse_text_to_nodes(counts(claims, self.evidence)), filter_form(present)]
+        table = self.parse_text_to_nodes(f"{counts(claims, self.evidence)}\n\n{steady}")
+        page: list[Node] = [*table, filter_form(present)]
         for part, group in groupby(claims, lambda claim: claim.section.partition(" > ")[0]):
             section = self._section(part)
             for title, items in groupby(group, lambda claim: claim.section.partition(" > ")[2]):
@@ -139,8 +184,13 @@ class LedgerDirective(SphinxDirective):
         return item
 
     def _number(self, record: Evidence) -> nodes.list_item:
-        bound = "exact" if record.exact else record.range
-        text = (nodes.Text(f"{record.what}: "), link_to_evidence(self.env, record), nodes.Text(f" ({bound})"))
+        reason = self.one_draw.get(record.key)
+        bound = record.range if not record.exact else "exact" if reason is None else "exact for this draw"
+        spread = spread_in_words(record, self.spreads.get(record.key))
+        said = "; ".join(filter(None, (bound, spread)))
+        text = [nodes.Text(f"{record.what}: "), link_to_evidence(self.env, record), nodes.Text(f" ({said})")]
+        if reason is not None:
+            text.append(nodes.Text(f" One draw: {reason}"))
         return nodes.list_item("", nodes.paragraph("", "", *text))
 
     def _line(self, label: str, content: list[Node], *classes: str) -> nodes.paragraph:
