@@ -1174,7 +1174,7 @@ ax = plotting.bars({"test text": results}, names, unit="bits per byte")
 r"""
 The decoder beats gzip on the test text alone and is close to xz, and it loses to everything that saw what it saw. In
 seconds of training, counting learns faster. (The lead over gzip depends on which texts are held out: with two of five
-seeds there was none. That counting wins did not depend on it.)
+seeds there was next to none. That counting wins did not depend on it.)
 
 Where there is a GPU, a deeper and wider decoder reads the text three times, in half precision.
 """

@@ -474,7 +474,7 @@ measure_losses("prob-order", "none", near=(0, 0.65), far=(0.1, 2))
 
 # %%
 claim = "pos-encode-in-embedding"
-for position, just, far in (("learned", (0.2, 3), None), ("rope", (0, 0.35), (0.3, 3)), ("alibi", (0, 0.25), (0, 0.3))):
+for position, just, far in (("learned", (0.2, 3), None), ("rope", (0, 0.7), (0.3, 3)), ("alibi", (0, 0.25), (0, 0.3))):
     jump, growth = (losses[position][name] - losses[position]["1-16"] for name in ("17-32", "65-128"))
     measure(claim, jump, between=just, name=f"jump-{position}", what=f"loss added at 17-32, {position}", unit="nats")
     if far:
@@ -517,7 +517,6 @@ else:
 
 # %% [markdown]
 r"""
-
 ### Longer contexts for rotary models
 
 Beyond the trained length, rotary angles take values never seen. **Position interpolation** divides the positions by a
@@ -600,16 +599,16 @@ with torch.no_grad():
     blind = cheat(long[:, :16].to(device()))[:, -1:].cpu()  # at the last token there is no next one to see
 measure(claim, floor, between=(2.0, 2.05), name="floor-16", what="the floor", unit="nats per token")
 measure(claim, honest_loss, between=(2.0, 2.7), name="loss-masked-16", what="loss with the mask", unit="nats per token")
-measure(claim, cheat_loss, between=(0, 1), name="loss-unmasked-16", what="loss without", unit="nats per token")
+measure(claim, cheat_loss, between=(0, 1.85), name="loss-unmasked-16", what="loss without", unit="nats per token")
 surprise = kl_to_law(law[:, 15:16], blind)
 measure(claim, surprise, between=(1, 30), name="unmasked-blind", what="its KL to the law where no next word is shown")
 # sabotage: prob-known-information/loss-unmasked-16: language_model("rope", Encoder) => language_model("rope")
 
 # %% [markdown]
 r"""
-Far below the floor. That is no success, it is a proof: a loss under the entropy of the language means that the model
-has seen the answer. Where the text ends, and there is no answer to copy, it knows next to nothing. Remember this when a
-loss looks too good.
+Well below the floor, if not equally far with each seed. That is no success, it is a proof: a loss under the entropy of
+the language means that the model has seen the answer. Where the text ends, and there is no answer to copy, it knows
+next to nothing. Remember this when a loss looks too good.
 
 ## 8. The feed-forward network
 
@@ -928,19 +927,19 @@ claim = "ln-stabilises"
 deep = {
     "full": (deep_run(), (0.1, 20), (0, 0.2)),
     "no-residual": (deep_run(residual=False), (0.05, 20), (0.6, 2)),
-    "no-norm": (deep_run(norm="none"), (50, 1e5), (0.3, 10)),
+    "no-norm": (deep_run(norm="none"), (10, 1e5), (0.3, 10)),
     "neither": (deep_run(residual=False, norm="none"), (0.05, 100), (0.3, 10)),
 }
 for name, ((ratio, loss), ratio_range, loss_range) in deep.items():
     words = name.replace("-", " ")
     measure(claim, ratio, between=ratio_range, name=f"ratio-{name}", what=f"first gradient over last, {words}")
     measure(claim, loss, between=loss_range, name=f"loss-{name}", what=f"loss after 100 steps, {words}", unit="nats")
-# sabotage: ln-stabilises/ratio-no-norm: deep_run(norm="none"), (50 => deep_run(), (50
+# sabotage: ln-stabilises/ratio-no-norm: deep_run(norm="none"), (10 => deep_run(), (10
 
 # %% [markdown]
 r"""
 The whole model learns the task, and no other does. Without norms the gradient grows on its way back, by a factor of
-hundreds or more. Without residual connections it is of about the same size in all layers, neither vanished nor
+tens to thousands. Without residual connections it is of about the same size in all layers, neither vanished nor
 exploded, and still nothing is learned. (A loss of 10 stands for a training that broke off, in numbers too large to
 hold. Without both parts it did so on two threads and not on one.)
 
@@ -1030,8 +1029,9 @@ r"""
 In pre-norm the last layer's gradient shrinks as the model grows deeper, by about $\sqrt 8 = 2.8$ for eight times the
 depth. In post-norm it stays as large as ever. So theory has it, whose authors conclude that post-norm needs a slow rise
 of the learning rate, a **warm-up** ([Xiong and others, 2020](../chapters/bibliography.md)). Here, too, the post-norm
-model, of eight layers, learns nothing without it and learns with it. The pre-norm model of the table above, of twelve
-layers, needed none. (In post-norm with twelve, warm-up is enough with some seeds and not with others: try it.)
+model, of eight layers, learns nothing without it and learns with it. That is one start. With four other seeds it
+learned once without a warm-up, and once it did not learn with one. The pre-norm model of the table above, of twelve
+layers, needed none with any of the five.
 
 *Verdict on `ln-stabilises`: holds with a caveat: it depends on where the norm stands.*
 
@@ -1177,7 +1177,7 @@ measure(claim, share, between=(0.25, 0.25), name="active", what="share of the ex
 loads = {}
 
 # %%
-for name, balance, between in (("free", 0.0, (3, 6.9)), ("balanced", 0.1, (7, 8))):
+for name, balance, between in (("free", 0.0, (3, 7.6)), ("balanced", 0.1, (7, 8))):
     loss, loads[name] = with_experts(balance)
     busiest, idlest = loads[name][0], loads[name][-1]
     measure(claim, busiest, between=(0.125, 0.5), name=f"busiest-{name}", what=f"share of the busiest expert, {name}")
@@ -1254,7 +1254,7 @@ r"""
 - A loss below the floor is a leak, not a success.
 - Attention alone bends nothing inside a word, and many layers of it make all words alike.
 - Residual connections cure degradation, in a network whose gradients had not vanished.
-- Norms are per word; before the parts they make deep models easy to train, after them a warm-up is needed.
+- Norms are per word; before the parts they make deep models easy to train, after them a warm-up helps.
 
 ## Where to go next
 
