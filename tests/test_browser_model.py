@@ -50,7 +50,9 @@ def figure(page: Page, view: str) -> Locator:
     """The figure of a page that was just opened. What it writes appears at once, as for readers who want no motion."""
     page.emulate_media(reduced_motion="reduce")
     page.goto(address(view))
-    return page.locator(".gam-live:has(textarea)")
+    shown = page.locator(".gam-live:has(textarea)")
+    shown.scroll_into_view_if_needed()  # what was never on the screen is not laid out
+    return shown
 
 
 def write(shown: Locator, text: str) -> None:
