@@ -245,6 +245,26 @@ def test_on_a_phone_a_wide_table_scrolls_in_its_own_box_and_by_keyboard(page: Pa
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/chapters/03_attention.html#heads",
+        "/chapters/03_attention.html#quiz",
+        "/chapters/ledger.html#claim-temp-warm-flatter",
+        "/chapters/sabotage.html#faults-08-heads-and-cache",
+        "/labs/08_heads_and_cache.html#with-a-real-model",
+    ],
+)
+def test_a_link_into_a_long_page_leads_to_its_place(page: Page, address: str, width: int):
+    page.set_viewport_size({"width": width, "height": 800})
+    place = page.locator(f"[id='{address.partition('#')[2]}']")
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(500)  # what comes on the screen is laid out, and may push the rest
+    assert 0 <= place.evaluate("(element) => element.getBoundingClientRect().top") < 120
+
+
 # The keyboard
 
 
